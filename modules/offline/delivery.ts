@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ArchiveItem, Element, isSession, type Log, type Resource, type Router, readStanza, Stanza, xml } from '#core';
+import type { Box } from './box.ts';
+
+const NS_DELAY = 'urn:xmpp:delay';
+const PAGE = 50;
+/** How long is waited at most before a slow client is looked at again, in milliseconds. */
+const PATIENCE = 1000;
+
+/**
+ * Says when what was written to a resource so far has arrived: true once it has, false when the resource is gone before that.
+ * Undefined for a resource about which this one knows nothing.
+ */
+export type Receipt = (resource: Resource) => Promise<boolean> | undefined;
+
+/** What delivery needs of its surroundings. */
+export interface DeliveryParts {
+  readonly domain: string;
+  readonly router: Router;
+  readonly log: Log;
+  readonly stopping: AbortSignal;
+  receipt(resource: Resource): Promise<boolean> | undefined;
+}
+
+/** Gives the messages of a box to a resource, oldest first, and removes them once they have arrived. */
+export class Delivery {
+  readonly #parts: DeliveryParts;
+  readonly #tasks = new Set<Promise<void>>();
+  /** Of those who are waited for: aborted when they are gone. */
+  readonly #gone = new Map<Resource, AbortController>();
+
+  constructor(parts: DeliveryParts) {
+    this.#parts = parts;
+  }
+
+  /** A resource is gone; nobody waits for it any longer. */
+  closed(resource: Resource): void {
+    this.#gone.get(resource)?.abort();
+  }
+
+  /** Waits for what is under way. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#tasks);
+  }
+
+  /**
+   * Begins to empty the box. Until `box.target` is undefined again, whatever comes for the account is to be put into the box, so that
+   * it is not overtaken. `interrupted` is called when the resource is gone before it has got everything.
+   */
+  start(box: Box, resource: Resource, interrupted: () => void): void {
+    box.target = resource;
+    this.#watch(this.#empty(box, resource, interrupted), () => {
+      if (box.target === resource) box.target = undefined;
+    });
+  }
+
+  async #empty(box: Box, resource: Resource, interrupted: () => void): Promise<void> {
+    // Where nothing has to be waited for, the presence that brings the messages is broadcast before they come.
+    await new Promise((resolve) => setImmediate(resolve));
+    await box.load();
+    if (box.isEmpty) {
+      box.target = undefined;
+      return;
+    }
+    await box.expire();
+    for (let after: string | undefined; ; ) {
+      const { begun, isAppending } = box;
+      const { items, last, complete } = await box.read(after, PAGE);
+      if (!(await this.#give(box, { resource, items, interrupted }))) break;
+      after = last ?? after;
+      if (!complete) continue;
+      if (!isAppending && box.begun === begun) {
+        // Nothing was coming while we looked: in this very moment the direct way is open again.
+        box.target = undefined;
+        return;
+      }
+      await box.settled();
+    }
+    box.target = undefined;
+    interrupted();
+  }
+
+  /** Writes messages to a resource; false when it has gone meanwhile. */
+  async #give(box: Box, { resource, items, interrupted }: Giving): Promise<boolean> {
+    const given: ArchiveItem[] = [];
+    let isThere = this.#isThere(resource);
+    for (const item of items) {
+      if (hasLittleRoom(resource)) await this.#drained(resource, hasLittleRoom);
+      isThere = this.#isThere(resource);
+      if (!isThere) break;
+      const stanza = this.#read(item);
+      box.hand(item);
+      given.push(item);
+      if (stanza) resource.send(stanza);
+    }
+    if (given.length > 0) this.#watch(this.#settle(box, { resource, items: given, interrupted }));
+    return isThere;
+  }
+
+  async #settle(box: Box, { resource, items, interrupted }: Giving): Promise<void> {
+    const haveArrived = await (this.#parts.receipt(resource) ?? this.#drained(resource, isWriting));
+    await box.settle(items, haveArrived);
+    if (!haveArrived) interrupted();
+  }
+
+  /** What is kept, with the time it came (XEP-0203). One that cannot be read any more keeps nobody from the others. */
+  #read(item: ArchiveItem): Stanza | undefined {
+    try {
+      return delayed(item, this.#parts.domain);
+    } catch (error) {
+      this.#parts.log.error('a kept message cannot be read', { id: item.id, error });
+      return undefined;
+    }
+  }
+
+  #isThere(resource: Resource): boolean {
+    const { router, stopping } = this.#parts;
+    return !stopping.aborted && (resource.priority ?? -1) >= 0 && router.resource(resource.jid) === resource;
+  }
+
+  /** Waits while a client's line is not as free as it should be. False when the client is gone before. */
+  async #drained(resource: Resource, isBusy: (resource: Resource) => boolean): Promise<boolean> {
+    // What was sent in this turn of the event loop leaves at its end.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (isBusy(resource)) await this.#waitUntil(resource, () => !isBusy(resource));
+    return !isBusy(resource) && this.#parts.router.resource(resource.jid) === resource;
+  }
+
+  /** Looks again and again, less and less often, until it is so or the resource is gone. */
+  async #waitUntil(resource: Resource, isSo: () => boolean): Promise<void> {
+    const gone = this.#gone.get(resource) ?? new AbortController();
+    this.#gone.set(resource, gone);
+    const signal = AbortSignal.any([this.#parts.stopping, gone.signal]);
+    for (let pause = 10; !isSo() && this.#isThere(resource); pause = Math.min(2 * pause, PATIENCE)) {
+      await sleep(pause, undefined, { ref: false, signal }).catch(() => {});
+    }
+    this.#gone.delete(resource);
+  }
+
+  #watch(work: Promise<void>, ended?: () => void): void {
+    const task: Promise<void> = work
+      .catch((error: unknown) => {
+        ended?.();
+        this.#parts.log.error('kept messages were not delivered', { error });
+      })
+      .finally(() => void this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+}
+
+interface Giving {
+  readonly resource: Resource;
+  readonly items: readonly ArchiveItem[];
+  interrupted(): void;
+}
+
+/** Whether something that was sent has not left yet. */
+function isWriting(resource: Resource): boolean {
+  return isSession(resource) && resource.stream.transport.queued > 0;
+}
+
+/** Whether more would bring a slow client near the limit at which it is closed. */
+function hasLittleRoom(resource: Resource): boolean {
+  return isSession(resource) && resource.stream.transport.queued > resource.stream.server.limits.queueBytes / 4;
+}
+
+/** A kept message with the time it came (XEP-0203 section 3), and with what else is to be put in. */
+export function delayed({ stanza, stamp }: ArchiveItem, domain: string, ...more: readonly Element[]): Stanza {
+  const { element } = readStanza(stanza);
+  const delay = xml('delay', { xmlns: NS_DELAY, from: domain, stamp: new Date(stamp).toISOString() }, 'Offline Storage');
+  return extend(element, [...element.children, ...more, delay]);
+}
+
+/** Without delays that somebody else has written in our name (XEP-0203 section 6). */
+export function withoutForgedDelay(stanza: Stanza, domain: string): Stanza {
+  if (!stanza.has('delay', NS_DELAY)) return stanza;
+  const { element } = stanza;
+  const isForged = (child: unknown) =>
+    child instanceof Element && child.getName() === 'delay' && child.getNS() === NS_DELAY && child.attrs['from'] === domain;
+  return extend(
+    element,
+    element.children.filter((child) => !isForged(child)),
+  );
+}
+
+function extend(element: Element, children: Element['children']): Stanza {
+  const copy = new Element(element.name);
+  copy.attrs = element.attrs;
+  copy.children = children;
+  return Stanza.of(copy);
+}

@@ -1,0 +1,91 @@
+// XEP-0049: what clients keep at the server for themselves, by namespace.
+import {
+  defineModule,
+  type Element,
+  type Envelope,
+  mapStore,
+  option,
+  Priority,
+  type Query,
+  readElement,
+  StanzaError,
+  writeElement,
+  xml,
+} from '#core';
+
+const NS = 'jabber:iq:private';
+const MAX_NAME = 1024;
+
+export default defineModule({
+  name: 'private',
+  doc: 'Private storage: keeps data of clients, such as bookmarks, for their own account only.',
+  xeps: [{ xep: 49, version: '1.2' }],
+  features: [NS],
+  config: option.object({
+    maxItems: option.integer({ default: 200, min: 1, max: 10_000, doc: 'Things one account may keep.' }),
+    maxBytes: option.bytes({ default: '512KiB', min: 1024, max: '64MiB', doc: 'Size of all that one account keeps.' }),
+  }),
+  /** Of each user: XML by the element's name and namespace. */
+  stores: { items: mapStore<string>() },
+
+  setup({ config, hooks, iq, on, stores: { items } }) {
+    iq.get('self', NS, 'query', show);
+    iq.set('self', NS, 'query', change);
+    on(hooks.iqReceived, refuse, Priority.guard);
+
+    async function show({ from, payload }: Query): Promise<Element> {
+      const [asked, second] = payload.getChildElements();
+      // XEP-0049 section 2.3; the condition it names (`bad-format`) is none of RFC 6120.
+      if (!asked || second) throw new StanzaError('bad-request', { text: 'Exactly one thing can be asked for' });
+      const text = await items.get(from.local, keyOf(asked));
+      return xml('query', NS, text === undefined ? xml(asked.getName(), asked.getNS() ?? '') : readElement(text));
+    }
+
+    async function change({ from, payload }: Query): Promise<void> {
+      const given = payload.getChildElements();
+      if (given.length === 0) throw new StanzaError('not-acceptable', { text: 'Nothing to keep' });
+      const changes = new Map<string, string | undefined>();
+      for (const element of given) changes.set(keyOf(element), isEmpty(element) ? undefined : writeElement(element));
+      checkLimits(await items.entries(from.local), changes);
+      await items.update(from.local, changes);
+    }
+
+    function checkLimits(kept: ReadonlyMap<string, string>, changes: ReadonlyMap<string, string | undefined>): void {
+      let count = 0;
+      let bytes = 0;
+      for (const text of new Map([...kept, ...changes]).values()) {
+        if (text === undefined) continue;
+        count++;
+        bytes += Buffer.byteLength(text);
+      }
+      // Whoever is over a limit that was lowered can still make it less.
+      const isMore = [...changes].some(([key, text]) => text !== undefined && text.length > (kept.get(key)?.length ?? 0));
+      if (isMore && (count > config.maxItems || bytes > config.maxBytes)) {
+        throw new StanzaError('resource-constraint', { type: 'cancel', text: 'There is no room for this' });
+      }
+    }
+  },
+});
+
+/** XEP-0049 section 2.3: reserved namespaces are refused. */
+function keyOf(element: Element): string {
+  const name = element.getName();
+  const xmlns = element.getNS() ?? '';
+  const isReserved =
+    xmlns === '' || xmlns === 'vcard-temp' || xmlns.startsWith('jabber:') || xmlns.startsWith('http://jabber.org/');
+  if (isReserved) throw new StanzaError('not-acceptable', { text: 'This namespace cannot be used' });
+  if (name.length + xmlns.length > MAX_NAME) throw new StanzaError('not-acceptable', { text: 'This name is too long' });
+  return `${name} ${xmlns}`;
+}
+
+/** Nothing is what one gets who has kept nothing, so it need not be kept. */
+function isEmpty(element: Element): boolean {
+  const attrs = Object.keys(element.attrs).filter((name) => name !== 'xmlns' && !name.startsWith('xmlns:'));
+  return element.children.length === 0 && attrs.length === 0;
+}
+
+/** Neither read nor written by others (XEP-0049 section 2.3), whether that account exists or not. */
+function refuse({ stanza, from, to }: Envelope): void {
+  if (to.local === '' || to.resource !== '' || to.bare === from.bare) return;
+  if ((stanza.type === 'get' || stanza.type === 'set') && stanza.has('query', NS)) throw new StanzaError('forbidden');
+}

@@ -1,0 +1,195 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Cache } from '../cache.ts';
+import { StanzaError } from '../stanza/errors.ts';
+import type { MapStore } from '../storage/storage.ts';
+import type { AccountInfo, Accounts, ScramHash, ScramKeys } from './accounts.ts';
+import { HASH_LENGTH, makeKeys, preparePassword, saltPassword, storedKeyOf } from './passwords.ts';
+
+const HASHES = ['sha1', 'sha256', 'sha512'] as const satisfies readonly ScramHash[];
+/** PLAIN is checked against the cheapest. */
+const PLAIN_HASH = 'sha1';
+const SALT_LENGTH = 16;
+const KEY = 'account';
+const CACHED = 20_000;
+
+/** One hash's keys as they are stored, in Base64. */
+interface StoredKeys {
+  readonly salt: string;
+  readonly iterations: number;
+  readonly storedKey: string;
+  readonly serverKey: string;
+}
+
+/** An account as it is stored; its owner is the prepared username. */
+export interface AccountRecord {
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+  readonly keys: Readonly<Record<ScramHash, StoredKeys>>;
+}
+
+/** What the accounts of a host are made of. */
+export interface StoredAccountsParts {
+  readonly store: MapStore<AccountRecord>;
+  /** Work of each guess at a password, for passwords set from now on. */
+  readonly iterations: number;
+  /** A secret that outlives the process, for the salts of accounts that do not exist. */
+  readonly secret: Buffer;
+  /** Removes everything every store holds for an account, this one among them. */
+  erase(username: string): Promise<void>;
+  /** Told once an account is durable. */
+  created(username: string): void;
+  /** Told once everything of it is gone. */
+  deleted(username: string): void;
+}
+
+/** Accounts in a store: SCRAM keys, never passwords. What another process changes is noticed within one failed log-in. */
+export class StoredAccounts implements Accounts {
+  readonly #parts: StoredAccountsParts;
+  readonly #records: Cache<AccountRecord | null>;
+  /** Names that are being made or removed, each with the end of it. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+  #iterations: number;
+
+  constructor(parts: StoredAccountsParts) {
+    this.#parts = parts;
+    this.#iterations = parts.iterations;
+    this.#records = new Cache(CACHED, async (username) => (await parts.store.get(username, KEY)) ?? null);
+  }
+
+  /** Other work for passwords that are set from now on. */
+  setIterations(iterations: number): void {
+    this.#iterations = iterations;
+  }
+
+  create(username: string, password: string): Promise<void> {
+    return this.#alone(username, async () => {
+      if ((await this.#read(username)) !== null) throw new StanzaError('conflict');
+      await this.#write(username, { created: Date.now(), keys: await this.#makeKeys(password) });
+      this.#parts.created(username);
+    });
+  }
+
+  setPassword(username: string, password: string): Promise<void> {
+    return this.#alone(username, async () => {
+      const record = await this.#read(username);
+      if (record === null) throw new StanzaError('item-not-found');
+      await this.#write(username, { ...record, keys: await this.#makeKeys(password) });
+    });
+  }
+
+  async exists(username: string): Promise<boolean> {
+    return (await this.#records.get(username)) !== null;
+  }
+
+  delete(username: string): Promise<boolean> {
+    return this.#alone(username, async () => {
+      if ((await this.#read(username)) === null) return false;
+      try {
+        await this.#parts.erase(username);
+      } finally {
+        this.#records.drop(username);
+      }
+      this.#parts.deleted(username);
+      return true;
+    });
+  }
+
+  async list(): Promise<readonly AccountInfo[]> {
+    const accounts: AccountInfo[] = [];
+    for (let after = ''; ; ) {
+      const owners = await this.#parts.store.owners(after);
+      if (owners.length === 0) return accounts;
+      for (const username of owners) {
+        const record = await this.#parts.store.get(username, KEY);
+        if (record) accounts.push({ username, created: record.created });
+      }
+      after = owners.at(-1)!;
+    }
+  }
+
+  async scramKeys(username: string, hash: ScramHash): Promise<{ readonly keys: ScramKeys; readonly known: boolean }> {
+    const record = await this.#records.get(username);
+    const fake = this.#fakeKeys(username, hash); // also for those who exist, who would be quicker otherwise
+    return record === null ? { keys: fake, known: false } : { keys: readKeys(record, hash), known: true };
+  }
+
+  async verify(username: string, password: string): Promise<boolean> {
+    const { keys, known } = await this.scramKeys(username, PLAIN_HASH);
+    const isRight = await isPassword(password, keys);
+    if (isRight && known) return true;
+    // Another process may have set a new password, with a new salt. That costs more work only where there is one.
+    this.#records.drop(username);
+    const stored = await this.scramKeys(username, PLAIN_HASH);
+    return stored.known && !stored.keys.salt.equals(keys.salt) && isPassword(password, stored.keys);
+  }
+
+  /** Forgets what is remembered of an account, after a failed log-in: another process may have changed it. */
+  refresh(username: string): void {
+    this.#records.drop(username);
+  }
+
+  async #makeKeys(password: string): Promise<AccountRecord['keys']> {
+    const prepared = preparePassword(password);
+    if (prepared === undefined) throw new StanzaError('not-acceptable', { text: 'This password cannot be used' });
+    const entries = HASHES.map(async (hash) => {
+      const keys = await makeKeys(prepared, randomBytes(SALT_LENGTH), this.#iterations, hash);
+      const { salt, iterations, storedKey, serverKey } = keys;
+      const stored = { salt: encode(salt), iterations, storedKey: encode(storedKey), serverKey: encode(serverKey) };
+      return [hash, stored] as const;
+    });
+    return Object.fromEntries(await Promise.all(entries)) as AccountRecord['keys'];
+  }
+
+  /** Always the same for a name, so that asking twice does not tell that nobody has it. */
+  #fakeKeys(username: string, hash: ScramHash): ScramKeys {
+    const salt = createHmac('sha256', this.#parts.secret).update(`${hash}\0${username}`).digest().subarray(0, SALT_LENGTH);
+    const length = HASH_LENGTH[hash];
+    return { salt, iterations: this.#iterations, storedKey: randomBytes(length), serverKey: randomBytes(length) };
+  }
+
+  /** What is stored now, whatever is remembered. */
+  async #read(username: string): Promise<AccountRecord | null> {
+    this.#records.drop(username);
+    return this.#records.get(username);
+  }
+
+  async #write(username: string, record: AccountRecord): Promise<void> {
+    try {
+      await this.#parts.store.update(username, new Map([[KEY, record]]));
+    } finally {
+      this.#records.drop(username);
+    }
+  }
+
+  /** One change of an account at a time. */
+  async #alone<T>(username: string, work: () => Promise<T>): Promise<T> {
+    for (let other = this.#busy.get(username); other; other = this.#busy.get(username)) await other.catch(() => undefined);
+    const running = work();
+    this.#busy.set(username, running);
+    try {
+      return await running;
+    } finally {
+      this.#busy.delete(username);
+    }
+  }
+}
+
+async function isPassword(password: string, { salt, iterations, storedKey }: ScramKeys): Promise<boolean> {
+  // What cannot be prepared is no password of anybody's, but takes as long as one.
+  const prepared = preparePassword(password);
+  const salted = await saltPassword(prepared ?? 'x', salt, iterations, PLAIN_HASH);
+  return timingSafeEqual(storedKeyOf(salted, PLAIN_HASH), storedKey) && prepared !== undefined;
+}
+
+function readKeys(record: AccountRecord, hash: ScramHash): ScramKeys {
+  const { salt, iterations, storedKey, serverKey } = record.keys[hash];
+  return { salt: decode(salt), iterations, storedKey: decode(storedKey), serverKey: decode(serverKey) };
+}
+
+function encode(bytes: Buffer): string {
+  return bytes.toString('base64');
+}
+
+function decode(text: string): Buffer {
+  return Buffer.from(text, 'base64');
+}

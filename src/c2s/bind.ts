@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { Jid, JidError } from '../jid.ts';
+import { StanzaError } from '../stanza/errors.ts';
+import { Session } from './session.ts';
+import type { C2sStream } from './stream.ts';
+
+/**
+ * Binds an authenticated stream to a resource (RFC 6120 section 7): the wanted one, or one the server makes up.
+ * The session can be routed to from here on; the caller tells the client, then emits `sessionBound`.
+ * Rejects with StanzaError: `bad-request` for a resource that cannot be prepared, `conflict` or `resource-constraint` by policy,
+ * `not-allowed` when the stream has a session already.
+ */
+export async function bind(stream: C2sStream, wanted: string | undefined): Promise<Session> {
+  const { username } = stream;
+  const host = stream.host!;
+  if (username === undefined || stream.session) throw new StanzaError('not-allowed');
+  const binding = { stream, username, resource: wanted ? prepare(wanted) : randomResource() };
+  await host.hooks.binding.run(binding);
+  const account = Jid.of(username, host.domain);
+  const resource = settleConflict(stream, account, binding.resource);
+  if (stream.isClosing) throw new StanzaError('not-allowed');
+  const session = new Session(stream, host, account.withResource(resource), stream.server.traffic);
+  stream.bound(session);
+  host.router.bind(session)?.replace();
+  return session;
+}
+
+function settleConflict(stream: C2sStream, account: Jid, resource: string): string {
+  const { router, config } = stream.host!;
+  const taken = router.resource(account.withResource(resource)) !== undefined;
+  if (taken && config.resourceConflict === 'refuse') throw new StanzaError('conflict', { type: 'modify' });
+  if (taken && config.resourceConflict === 'replace') return resource;
+  if (router.resources(account.bare).length >= config.resourcesPerAccount) {
+    throw new StanzaError('resource-constraint', { text: 'Too many clients of this account are connected' });
+  }
+  return taken ? randomResource() : resource;
+}
+
+function prepare(resource: string): string {
+  try {
+    return Jid.prepareResource(resource);
+  } catch (error) {
+    if (error instanceof JidError) throw new StanzaError('bad-request', { text: 'This resource cannot be used' });
+    throw error;
+  }
+}
+
+/** Not to be guessed, so that a stranger cannot address a client it has not seen (RFC 6120 section 13.10.2). */
+function randomResource(): string {
+  return randomBytes(12).toString('base64url');
+}

@@ -1,0 +1,43 @@
+import announce from '../../modules/announce/index.ts';
+import blocking from '../../modules/blocking/index.ts';
+import caps from '../../modules/caps/index.ts';
+import commands from '../../modules/commands/index.ts';
+import contactAddresses from '../../modules/contact-addresses/index.ts';
+import disco from '../../modules/disco/index.ts';
+import hostMeta from '../../modules/host-meta/index.ts';
+import last from '../../modules/last/index.ts';
+import offline from '../../modules/offline/index.ts';
+import ping from '../../modules/ping/index.ts';
+import presence from '../../modules/presence/index.ts';
+import privateStorage from '../../modules/private/index.ts';
+import register from '../../modules/register/index.ts';
+import roster from '../../modules/roster/index.ts';
+import time from '../../modules/time/index.ts';
+import vcard from '../../modules/vcard/index.ts';
+import version from '../../modules/version/index.ts';
+import webclient from '../../modules/webclient/index.ts';
+import type { AnyModule } from './module.ts';
+
+const all: readonly AnyModule[] = [
+  announce,
+  blocking,
+  caps,
+  commands,
+  contactAddresses,
+  disco,
+  hostMeta,
+  last,
+  offline,
+  ping,
+  presence,
+  privateStorage,
+  register,
+  roster,
+  time,
+  vcard,
+  version,
+  webclient,
+];
+
+/** The modules that come with the server, by name. A config switches them on. */
+export const builtin: ReadonlyMap<string, AnyModule> = new Map(all.map((module) => [module.name, module]));

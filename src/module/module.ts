@@ -1,0 +1,110 @@
+import type { Knex } from 'knex';
+import type { Accounts } from '../auth/accounts.ts';
+import type { SaslMechanism } from '../auth/sasl.ts';
+import type { Session } from '../c2s/session.ts';
+import type { SessionSlot } from '../c2s/slot.ts';
+import type { Cache } from '../cache.ts';
+import type { Schema } from '../config/option.ts';
+import type { Handler, Hook, Listener, Maybe, Signal } from '../hooks.ts';
+import type { Disco, DiscoRegistry, Identity } from '../host/disco.ts';
+import type { HostHooks, HostSignals } from '../host/hooks.ts';
+import type { QueryHandler, QueryTarget } from '../host/queries.ts';
+import type { Jid } from '../jid.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { HttpHandler } from '../net/http.ts';
+import type { Router } from '../router/router.ts';
+import type { Migration, StoreSpecs, Stores } from '../storage/storage.ts';
+import type { Element } from '../xml/element.ts';
+
+/** A handle on another module, carrying the type of its API. */
+export interface ModuleRef<A> {
+  readonly name: string;
+  /** Never set; carries the type. */
+  readonly api?: A;
+}
+
+/** A feature: declared once, set up once for each host that enables it. */
+export interface Module<C, S extends StoreSpecs, A> extends ModuleRef<A> {
+  /** Its folder, its config section, its log name. */
+  readonly name: string;
+  /** One line for the generated table of modules. */
+  readonly doc: string;
+  readonly xeps?: readonly { readonly xep: number; readonly version: string }[];
+  /** Started before this one, stopped after it; a missing one or a cycle is an error at start. */
+  readonly needs?: readonly ModuleRef<unknown>[];
+  /** As `needs`, when they are enabled. */
+  readonly wants?: readonly ModuleRef<unknown>[];
+  /** Features that the host's disco#info shows while this module runs (XEP-0030). */
+  readonly features?: readonly string[];
+  readonly config: Schema<C>;
+  readonly stores?: S;
+  /** For modules that use `ctx.sql`. */
+  readonly migrations?: readonly Migration[];
+  /** Registers what the module does; returns the API that other modules get from `use`. */
+  setup(ctx: ModuleContext<C, S>): Maybe<A>;
+}
+
+/** What a module holds of its host. Everything taken through it is given back when the module stops. */
+export interface ModuleContext<C, S extends StoreSpecs> {
+  readonly domain: string;
+  /** This module's section, checked and frozen. */
+  readonly config: C;
+  readonly stores: Stores<S>;
+  readonly hooks: HostHooks;
+  readonly signals: HostSignals;
+  readonly router: Router;
+  readonly accounts: Accounts;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Only for modules with migrations. */
+  readonly sql: Knex;
+  /** Aborted when the module stops; for fetches, loops and streams. */
+  readonly stopping: AbortSignal;
+  /** Answers to IQs: a handler returns the payload of the result (or nothing), or throws a StanzaError. */
+  readonly iq: {
+    get(at: QueryTarget, xmlns: string, name: string, handler: QueryHandler): void;
+    set(at: QueryTarget, xmlns: string, name: string, handler: QueryHandler): void;
+  };
+  /** What the host (and its accounts) answer to service discovery, beyond `features`. */
+  readonly disco: {
+    identity(at: 'server' | 'account', identity: Identity): void;
+    feature(at: 'server' | 'account', feature: string): void;
+    /** Extends the answer: forms (XEP-0128), items, nodes. */
+    extend(extension: Partial<Disco>): void;
+    /** All that was registered: for the module that answers. */
+    readonly registry: DiscoRegistry;
+  };
+  on<E>(hook: Hook<E>, handler: Handler<E>, priority: number): void;
+  on<E>(signal: Signal<E>, listener: Listener<E>): void;
+  /** Repeats a task, never two runs at once; a failure is logged and the next run comes all the same. */
+  every(milliseconds: number, task: () => Maybe<void>): void;
+  /** The API of a module named in `needs`; of one in `wants`, undefined when it is not enabled. */
+  use<A>(module: ModuleRef<A>): A;
+  cache<T>(name: string, load: (key: string) => Promise<T>, max?: number): Cache<T>;
+  /** Private state per session. */
+  slot<T>(create: (session: Session) => T): SessionSlot<T>;
+  /** State that outlives a reload of this module, such as open rooms. */
+  keep<T>(name: string, create: () => T): T;
+  /** Serves HTTP under a path of this host ('/' matches what nobody else does; the longest prefix wins). */
+  http(path: string, handler: HttpHandler): void;
+  /** Offers a way to log in. */
+  sasl(mechanism: SaslMechanism): void;
+  /**
+   * Asks another entity in the host's name and waits for the payload of its result. Rejects with StanzaError: what was answered,
+   * or `remote-server-timeout`.
+   */
+  ask(to: Jid, type: 'get' | 'set', payload: Element): Promise<Element | undefined>;
+  /** Whether this JID may administer the host. */
+  isAdmin(jid: Jid): boolean;
+  /** For what the context cannot know about. */
+  defer(cleanup: () => Maybe<void>): void;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the loader holds modules of every shape
+export type AnyModule = Module<any, any, any>;
+
+/** Declares a module, inferring the types of its config, stores and API. */
+export function defineModule<C, S extends StoreSpecs = Record<never, never>, A = void>(module: Module<C, S, A>): Module<C, S, A> {
+  return module;
+}

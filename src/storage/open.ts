@@ -1,0 +1,115 @@
+import type { StorageConfig } from '../config/server-config.ts';
+import type { Log } from '../log.ts';
+import type { Engine } from './engine.ts';
+import { migrate, prepareSchema } from './migrate.ts';
+import { Postgres } from './postgres.ts';
+import { SqliteFile, SqliteMemory } from './sqlite.ts';
+import {
+  type Migration,
+  type Storage,
+  StorageError,
+  type StorageStats,
+  type StoreSpec,
+  type StoreSpecs,
+  type Stores,
+} from './storage.ts';
+import { checkText, SqlArchiveStore, SqlMapStore } from './stores.ts';
+
+/** Names of tables go into SQL as they are. */
+const NAME = /^[a-z][a-z0-9_]{0,60}$/;
+
+/** Opens the database that a config names. Rejects with StorageError when it cannot be reached or is of a newer version. */
+export async function openStorage(config: StorageConfig, log: Log): Promise<Storage> {
+  const engine = openEngine(config, log);
+  try {
+    await prepareSchema(engine);
+  } catch (error) {
+    await engine.close().catch(() => undefined);
+    if (error instanceof StorageError) throw error;
+    throw new StorageError(
+      'unavailable',
+      `the storage cannot be opened: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    );
+  }
+  return new SqlStorage(engine);
+}
+
+function openEngine(config: StorageConfig, log: Log): Engine {
+  switch (config.type) {
+    case 'sqlite':
+      return new SqliteFile(config.file, log);
+    case 'postgresql':
+      return new Postgres({ ...config, url: config.url?.reveal(), password: config.password?.reveal() }, log);
+    case 'memory':
+      return new SqliteMemory();
+  }
+}
+
+/** The stores of all modules in one database. */
+class SqlStorage implements Storage {
+  readonly #engine: Engine;
+  readonly #tables = new Set<string>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  get sql(): Storage['sql'] {
+    return this.#engine.knex;
+  }
+
+  get stats(): StorageStats {
+    return this.#engine.stats;
+  }
+
+  async open<S extends StoreSpecs>(host: string, module: string, specs: S): Promise<Stores<S>> {
+    const stores: Record<string, unknown> = {};
+    for (const [name, spec] of Object.entries(specs)) {
+      const table = `${module}_${name}`.toLowerCase();
+      await this.#make(table, spec);
+      stores[name] =
+        spec.kind === 'map' ? new SqlMapStore(this.#engine, table, host, spec) : new SqlArchiveStore(this.#engine, table, host);
+    }
+    return stores as Stores<S>;
+  }
+
+  migrate(module: string, migrations: readonly Migration[]): Promise<void> {
+    return migrate(this.#engine, module, migrations);
+  }
+
+  async erase(host: string, owner: string): Promise<void> {
+    checkText(owner, 'an owner');
+    const rows = await this.#engine.read({ sql: 'SELECT name FROM parlance_stores', values: [] });
+    const tables = rows.map((row) => String(row['name'])).filter((name) => NAME.test(name));
+    if (tables.length === 0) return;
+    await this.#engine.write(
+      tables.map((table) => ({ sql: `DELETE FROM "${table}" WHERE host = ? AND owner = ?`, values: [host, owner] })),
+    );
+  }
+
+  async ping(): Promise<void> {
+    await this.#engine.read({ sql: 'SELECT 1 AS one', values: [] });
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  async #make(table: string, spec: StoreSpec): Promise<void> {
+    if (this.#tables.has(table)) return;
+    if (!NAME.test(table)) throw new StorageError('refused', `${table} cannot be the name of a table`);
+    const engine = this.#engine;
+    const shared = ['host text NOT NULL', 'owner text NOT NULL'];
+    if (spec.kind === 'map') {
+      const columns = [...shared, 'key text NOT NULL', 'version integer NOT NULL', 'value text NOT NULL'];
+      await engine.makeTable(table, columns, ['host', 'owner', 'key']);
+    } else {
+      const columns = [...shared, 'id text NOT NULL', '"with" text NOT NULL', 'stamp bigint NOT NULL', 'stanza text NOT NULL'];
+      await engine.makeTable(table, columns, ['host', 'owner', 'id']);
+      await engine.knex.raw(`CREATE INDEX IF NOT EXISTS "${table}_with" ON "${table}" (host, owner, "with", id)`);
+    }
+    await engine.write([{ sql: 'INSERT INTO parlance_stores (name) VALUES (?) ON CONFLICT (name) DO NOTHING', values: [table] }]);
+    this.#tables.add(table);
+  }
+}

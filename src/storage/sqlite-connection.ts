@@ -1,0 +1,83 @@
+import Database from 'better-sqlite3';
+import type { Statement } from './engine.ts';
+
+/** How a write in SQLite ended, in a form that passes between threads. */
+export type SqliteOutcome = readonly number[] | { readonly code: string; readonly message: string };
+
+const MAX_STATEMENTS = 500;
+
+/** A connection with its prepared statements. */
+export class SqliteConnection {
+  readonly db: Database.Database;
+  readonly #prepared = new Map<string, Database.Statement>();
+
+  /** Opens a file, or ':memory:'. Throws SqliteError. */
+  constructor(file: string) {
+    this.db = new Database(file);
+    this.db.pragma('busy_timeout = 10000');
+    this.db.pragma('foreign_keys = ON');
+    this.db.pragma('journal_mode = WAL');
+    // In WAL mode only FULL syncs each commit: what is acknowledged survives power loss too.
+    this.db.pragma('synchronous = FULL');
+  }
+
+  /** The statement, prepared once. */
+  prepare(sql: string): Database.Statement {
+    let statement = this.#prepared.get(sql);
+    if (!statement) {
+      if (this.#prepared.size >= MAX_STATEMENTS) this.#prepared.clear();
+      this.#prepared.set(sql, (statement = this.db.prepare(sql)));
+    }
+    return statement;
+  }
+
+  /**
+   * Does the writes in one transaction. When one of them cannot be done, each is done in a transaction of its own, so that it
+   * fails alone. Never throws.
+   */
+  commit(writes: readonly (readonly Statement[])[]): readonly SqliteOutcome[] {
+    try {
+      return this.#inTransaction(() => writes.map((statements) => this.#run(statements)));
+    } catch (error) {
+      if (writes.length === 1 || isStorageWide(error)) return writes.map(() => describe(error));
+    }
+    return writes.map((statements) => {
+      try {
+        return this.#inTransaction(() => this.#run(statements));
+      } catch (error) {
+        return describe(error);
+      }
+    });
+  }
+
+  #inTransaction<T>(work: () => T): T {
+    this.prepare('BEGIN IMMEDIATE').run();
+    try {
+      const result = work();
+      this.prepare('COMMIT').run();
+      return result;
+    } catch (error) {
+      if (this.db.inTransaction) this.prepare('ROLLBACK').run();
+      throw error;
+    }
+  }
+
+  #run(statements: readonly Statement[]): readonly number[] {
+    return statements.map(({ sql, values }) => this.prepare(sql).run(...bindable(values)).changes);
+  }
+}
+
+/** A list goes in as JSON, for json_each. */
+export function bindable(values: Statement['values']): readonly (string | number | null)[] {
+  return values.map((value) => (typeof value === 'object' && value !== null ? JSON.stringify(value) : value));
+}
+
+/** No room, no disk, no lock: the next write would fare no better. */
+function isStorageWide(error: unknown): boolean {
+  return /^SQLITE_(FULL|IOERR|BUSY|LOCKED|CANTOPEN|READONLY|CORRUPT|NOTADB|NOMEM)/.test(describe(error).code);
+}
+
+function describe(error: unknown): { readonly code: string; readonly message: string } {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+  return { code, message: error instanceof Error ? error.message : String(error) };
+}

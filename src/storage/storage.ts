@@ -1,0 +1,155 @@
+import type { Knex } from 'knex';
+
+/**
+ * Many small values per owner: rosters, block lists, vCards. Values are JSON.
+ * Every promise of a write resolves once the write is durable (committed with fsync), never before.
+ */
+export interface MapStore<T> {
+  /** The value, or undefined when there is none. */
+  get(owner: string, key: string): Promise<T | undefined>;
+  /** All values of an owner, ordered by key. */
+  entries(owner: string): Promise<ReadonlyMap<string, T>>;
+  /** Writes all changes or none; undefined deletes. */
+  update(owner: string, changes: ReadonlyMap<string, T | undefined>): Promise<void>;
+  /** Deletes all values of an owner. */
+  clear(owner: string): Promise<void>;
+  /** Owners that have any value, ascending from behind `after`, at most `max` (1000). */
+  owners(after?: string, max?: number): Promise<readonly string[]>;
+}
+
+/** One entry of an ArchiveStore. */
+export interface ArchiveItem {
+  /** Made by the caller before the write: unique per owner, and sortable (a later item's id is greater as a string). */
+  readonly id: string;
+  /** The other party's bare JID; what `with` filters on. */
+  readonly with: string;
+  /** Milliseconds since the epoch. */
+  readonly stamp: number;
+  /** The stanza as XML. */
+  readonly stanza: string;
+}
+
+/** Which items of an owner's archive are meant; every field given narrows the choice. */
+export interface ArchiveFilter {
+  readonly with?: string;
+  /** Milliseconds since the epoch, inclusive. */
+  readonly start?: number;
+  readonly end?: number;
+  /** Only items whose id sorts before, after this one (exclusive). */
+  readonly before?: string;
+  readonly after?: string;
+  /** Exactly these ids. */
+  readonly ids?: readonly string[];
+  /** At most this many items. */
+  readonly max?: number;
+  /** Take the last `max` items instead of the first. The page itself is always in ascending order. */
+  readonly last?: boolean;
+}
+
+/** A page of an archive, ascending by id. */
+export interface ArchivePage {
+  readonly items: readonly ArchiveItem[];
+  /** True when no item matching the filter lies beyond this page in its direction. */
+  readonly complete: boolean;
+}
+
+/** A growing, ordered log per owner: offline messages, archives, room history. Writes resolve once durable. */
+export interface ArchiveStore {
+  append(owner: string, item: ArchiveItem): Promise<void>;
+  query(owner: string, filter: ArchiveFilter): Promise<ArchivePage>;
+  /** How many items match. */
+  count(owner: string, filter: ArchiveFilter): Promise<number>;
+  /** Deletes what matches (`max` and `last` are not looked at) and returns how many there were. */
+  remove(owner: string, filter: ArchiveFilter): Promise<number>;
+}
+
+/** How a module declares a MapStore. Raise `version` when T changes; `upgrade` then brings old values up when they are read. */
+export interface MapStoreSpec<T> {
+  readonly kind: 'map';
+  readonly version: number;
+  readonly upgrade?: (value: unknown, from: number) => T;
+  /** Never set; carries the type. */
+  readonly type?: T;
+}
+
+/** How a module declares an ArchiveStore. */
+export interface ArchiveStoreSpec {
+  readonly kind: 'archive';
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a spec of any value type
+export type StoreSpec = MapStoreSpec<any> | ArchiveStoreSpec;
+/** The stores of a module by name; the core makes the table `<module>_<store>` for each. */
+export type StoreSpecs = Readonly<Record<string, StoreSpec>>;
+/** The opened form of StoreSpecs, typed. */
+export type Stores<S> = {
+  readonly [K in keyof S]: S[K] extends MapStoreSpec<infer T>
+    ? MapStore<T>
+    : S[K] extends ArchiveStoreSpec
+      ? ArchiveStore
+      : never;
+};
+
+/** Declares a MapStore of T. */
+export function mapStore<T>(spec: Partial<Omit<MapStoreSpec<T>, 'kind'>> = {}): MapStoreSpec<T> {
+  return { kind: 'map', version: 1, ...spec };
+}
+
+/** Declares an ArchiveStore. */
+export function archiveStore(): ArchiveStoreSpec {
+  return { kind: 'archive' };
+}
+
+/** A change of schema that a module brings for its own tables; applied once, never edited after a release. */
+export interface Migration {
+  readonly id: string;
+  up(sql: Knex): Promise<void>;
+}
+
+/** What a database does not do, and whether it may do it later. Shown to operators, never to peers. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError';
+  /**
+   * refused: it will never take this (a NUL in a key, the same id twice). full: there is no room on the disk.
+   * unavailable: it cannot be reached, or is failing. outdated: it was made by a newer version of Parlance.
+   */
+  readonly reason: 'refused' | 'full' | 'unavailable' | 'outdated';
+
+  constructor(reason: StorageError['reason'], text: string, cause?: unknown) {
+    super(text, cause === undefined ? {} : { cause });
+    this.reason = reason;
+  }
+}
+
+/** How a database has been doing since it was opened. */
+export interface StorageStats {
+  /** Queries answered, and the seconds they took together. */
+  readonly reads: number;
+  readonly readSeconds: number;
+  /** Writes that are durable, and those that failed. */
+  readonly writes: number;
+  readonly failures: number;
+  /** Transactions that made them so, and the seconds from the first byte to the sync, together. */
+  readonly commits: number;
+  readonly commitSeconds: number;
+  /** Writes that wait for their commit now, and their size. */
+  readonly queued: number;
+  readonly queuedBytes: number;
+}
+
+/** The database behind every store. What it rejects with is a StorageError. */
+export interface Storage {
+  /** Makes what tables are missing and returns the stores, bound to this host. Names are `<module>_<store>`. */
+  open<S extends StoreSpecs>(host: string, module: string, specs: S): Promise<Stores<S>>;
+  /** Applies the migrations of one module that are not applied yet, in order. Resumes if interrupted. */
+  migrate(module: string, migrations: readonly Migration[]): Promise<void>;
+  /** Deletes everything every store holds for this owner on this host, in one transaction. */
+  erase(host: string, owner: string): Promise<void>;
+  /** The query builder, for modules with migrations of their own. */
+  readonly sql: Knex;
+  readonly stats: StorageStats;
+  /** Resolves when a trivial query was answered; rejects when the database is out of reach. */
+  ping(): Promise<void>;
+  /** Waits for writes under way, then closes. */
+  close(): Promise<void>;
+}

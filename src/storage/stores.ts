@@ -1,0 +1,160 @@
+import type { Engine, Statement, Value } from './engine.ts';
+import {
+  type ArchiveFilter,
+  type ArchiveItem,
+  type ArchivePage,
+  type ArchiveStore,
+  type MapStore,
+  type MapStoreSpec,
+  StorageError,
+} from './storage.ts';
+
+/** PostgreSQL takes no NUL, and a lone surrogate has no form in UTF-8 (with the flag u, halves of pairs do not match). */
+const UNKEPT = /[\0\ud800-\udfff]/u;
+
+/** Refuses names of owners, keys and the like that not every database keeps as they are. Throws StorageError. */
+export function checkText(text: string, what: string): void {
+  if (UNKEPT.test(text)) throw new StorageError('refused', `${what} holds what no database keeps`);
+}
+
+/** The columns of a MapStore's table. */
+export const MAP_COLUMNS = ['host', 'owner', 'key'] as const;
+
+/** A MapStore in one table, for one host. */
+export class SqlMapStore<T> implements MapStore<T> {
+  readonly #engine: Engine;
+  readonly #host: string;
+  readonly #spec: MapStoreSpec<T>;
+  readonly #sql: Readonly<Record<'get' | 'entries' | 'put' | 'remove' | 'clear' | 'owners', string>>;
+
+  constructor(engine: Engine, table: string, host: string, spec: MapStoreSpec<T>) {
+    this.#engine = engine;
+    this.#host = host;
+    this.#spec = spec;
+    this.#sql = {
+      get: `SELECT version, value FROM "${table}" WHERE host = ? AND owner = ? AND key = ?`,
+      entries: `SELECT key, version, value FROM "${table}" WHERE host = ? AND owner = ? ORDER BY key`,
+      put:
+        `INSERT INTO "${table}" (host, owner, key, version, value) VALUES (?, ?, ?, ?, ?) ` +
+        'ON CONFLICT (host, owner, key) DO UPDATE SET version = excluded.version, value = excluded.value',
+      remove: `DELETE FROM "${table}" WHERE host = ? AND owner = ? AND key = ?`,
+      clear: `DELETE FROM "${table}" WHERE host = ? AND owner = ?`,
+      owners: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? AND owner > ? ORDER BY owner LIMIT ?`,
+    };
+  }
+
+  async get(owner: string, key: string): Promise<T | undefined> {
+    checkText(owner, 'an owner');
+    checkText(key, 'a key');
+    const [row] = await this.#read(this.#sql.get, owner, key);
+    return row && this.#parse(row['version'], row['value']);
+  }
+
+  async entries(owner: string): Promise<ReadonlyMap<string, T>> {
+    checkText(owner, 'an owner');
+    const rows = await this.#read(this.#sql.entries, owner);
+    return new Map(rows.map((row) => [String(row['key']), this.#parse(row['version'], row['value'])]));
+  }
+
+  async update(owner: string, changes: ReadonlyMap<string, T | undefined>): Promise<void> {
+    checkText(owner, 'an owner');
+    const statements: Statement[] = [];
+    for (const [key, value] of changes) {
+      checkText(key, 'a key');
+      const place = [this.#host, owner, key];
+      if (value === undefined) statements.push({ sql: this.#sql.remove, values: place });
+      else statements.push({ sql: this.#sql.put, values: [...place, this.#spec.version, JSON.stringify(value)] });
+    }
+    if (statements.length > 0) await this.#engine.write(statements);
+  }
+
+  async clear(owner: string): Promise<void> {
+    checkText(owner, 'an owner');
+    await this.#engine.write([{ sql: this.#sql.clear, values: [this.#host, owner] }]);
+  }
+
+  async owners(after = '', max = 1000): Promise<readonly string[]> {
+    checkText(after, 'an owner');
+    return (await this.#read(this.#sql.owners, after, max)).map((row) => String(row['owner']));
+  }
+
+  #read(sql: string, ...values: readonly Value[]) {
+    return this.#engine.read({ sql, values: [this.#host, ...values] });
+  }
+
+  /** Brings an old value up (MapStoreSpec.upgrade); one that is newer than this program is not touched. */
+  #parse(version: Value | undefined, text: Value | undefined): T {
+    const value: unknown = JSON.parse(String(text));
+    if (version === this.#spec.version) return value as T;
+    const from = Number(version);
+    if (from > this.#spec.version) throw new StorageError('outdated', 'a newer version of Parlance has written this');
+    return this.#spec.upgrade ? this.#spec.upgrade(value, from) : (value as T);
+  }
+}
+
+/** An ArchiveStore in one table, for one host. */
+export class SqlArchiveStore implements ArchiveStore {
+  readonly #engine: Engine;
+  readonly #table: string;
+  readonly #host: string;
+
+  constructor(engine: Engine, table: string, host: string) {
+    this.#engine = engine;
+    this.#table = table;
+    this.#host = host;
+  }
+
+  async append(owner: string, item: ArchiveItem): Promise<void> {
+    for (const text of [owner, item.id, item.with, item.stanza]) checkText(text, 'an item');
+    const sql = `INSERT INTO "${this.#table}" (host, owner, id, "with", stamp, stanza) VALUES (?, ?, ?, ?, ?, ?)`;
+    await this.#engine.write([{ sql, values: [this.#host, owner, item.id, item.with, item.stamp, item.stanza] }]);
+  }
+
+  async query(owner: string, filter: ArchiveFilter): Promise<ArchivePage> {
+    const max = filter.max ?? Number.MAX_SAFE_INTEGER - 1;
+    if (max <= 0) return { items: [], complete: (await this.count(owner, filter)) === 0 };
+    const { sql: where, values } = this.#where(owner, filter);
+    const order = filter.last ? 'DESC' : 'ASC';
+    const sql = `SELECT id, "with", stamp, stanza FROM "${this.#table}" WHERE ${where} ORDER BY id ${order} LIMIT ?`;
+    // One more than asked for tells whether there is more.
+    const rows = await this.#engine.read({ sql, values: [...values, max + 1] });
+    const items = rows.slice(0, max).map((row) => ({
+      id: String(row['id']),
+      with: String(row['with']),
+      stamp: Number(row['stamp']),
+      stanza: String(row['stanza']),
+    }));
+    return { items: filter.last ? items.reverse() : items, complete: rows.length <= max };
+  }
+
+  async count(owner: string, filter: ArchiveFilter): Promise<number> {
+    const { sql, values } = this.#where(owner, filter);
+    const [row] = await this.#engine.read({ sql: `SELECT count(*) AS n FROM "${this.#table}" WHERE ${sql}`, values });
+    return Number(row?.['n'] ?? 0);
+  }
+
+  async remove(owner: string, filter: ArchiveFilter): Promise<number> {
+    const { sql, values } = this.#where(owner, filter);
+    const [changes] = await this.#engine.write([{ sql: `DELETE FROM "${this.#table}" WHERE ${sql}`, values }]);
+    return changes ?? 0;
+  }
+
+  #where(owner: string, filter: ArchiveFilter): Statement {
+    checkText(owner, 'an owner');
+    const parts = ['host = ?', 'owner = ?'];
+    const values: (Value | readonly string[])[] = [this.#host, owner];
+    const add = (sql: string, value: Value | readonly string[] | undefined): void => {
+      if (value === undefined) return;
+      for (const text of typeof value === 'string' ? [value] : Array.isArray(value) ? value : []) checkText(text, 'a filter');
+      parts.push(sql);
+      values.push(value);
+    };
+    add('"with" = ?', filter.with);
+    add('stamp >= ?', filter.start);
+    add('stamp <= ?', filter.end);
+    add('id < ?', filter.before);
+    add('id > ?', filter.after);
+    add(this.#engine.isIn('id'), filter.ids);
+    return { sql: parts.join(' AND '), values };
+  }
+}

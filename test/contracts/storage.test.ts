@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sortableId } from '../../src/ids.ts';
+import { silent } from '../../src/log.ts';
+import { openStorage } from '../../src/storage/open.ts';
+import { type ArchiveItem, mapStore, type Storage, StorageError } from '../../src/storage/storage.ts';
+import { ENGINES, Subject, specs } from './storage-subject.ts';
+
+// What every database promises. PostgreSQL takes part where PARLANCE_TEST_POSTGRES names one.
+
+const AWKWARD = [
+  '',
+  ' ',
+  "'; DROP TABLE x; --",
+  '"',
+  '%_\\',
+  '__proto__',
+  'constructor',
+  'ü',
+  '🙂',
+  '\u{10ffff}',
+  'a\nb',
+  '?',
+  '$1',
+  'x'.repeat(3000),
+];
+const item = (n: number, other = 'a@b'): ArchiveItem => ({
+  id: `id${String(n).padStart(5, '0')}`,
+  with: other,
+  stamp: n * 10,
+  stanza: `<m n='${n}'/>`,
+});
+
+for (const engine of ENGINES) {
+  describe(`storage on ${engine.name} (contract)`, () => {
+    const about = new Subject(engine);
+
+    before(async () => {
+      about.folder = await mkdtemp(join(tmpdir(), 'parlance-storage-'));
+      about.storage = await openStorage(engine.config(about.folder), silent);
+    });
+
+    beforeEach(() => {
+      about.host = `${sortableId()}.example`;
+    });
+
+    after(async () => {
+      await about.storage.close();
+      await rm(about.folder, { recursive: true, force: true });
+    });
+
+    describe('a map', () => describeMap(about));
+    describe('an archive', () => describeArchive(about));
+    describe('the whole', () => describeWhole(about));
+    if (engine.isKept) describe('opened again', () => describeReopened(about));
+  });
+}
+
+function describeMap(about: Subject): void {
+  it('keeps values by owner and key', async () => {
+    const { notes } = await about.open();
+    assert.equal(await notes.get('juliet', 'a'), undefined);
+    await notes.update('juliet', new Map([['a', { text: 'one' }]]));
+    await notes.update('romeo', new Map([['a', { text: 'two' }]]));
+    assert.deepEqual(await notes.get('juliet', 'a'), { text: 'one' });
+    assert.deepEqual(await notes.get('romeo', 'a'), { text: 'two' });
+    await notes.update('juliet', new Map([['a', { text: 'three' }]]));
+    assert.deepEqual(await notes.get('juliet', 'a'), { text: 'three' });
+  });
+
+  it('does not mix hosts', async () => {
+    const { notes } = await about.open();
+    await notes.update('juliet', new Map([['a', { text: 'one' }]]));
+    const other = await about.storage.open('other.example', 'contract', specs);
+    assert.equal(await other.notes.get('juliet', 'a'), undefined);
+  });
+
+  it('gives the entries of an owner in the order of their keys, which is that of their bytes', async () => {
+    const { notes } = await about.open();
+    const keys = ['b', 'a', 'B', 'ä', 'Z', 'a1', '🙂', '\uffdd', '_'];
+    await notes.update('juliet', new Map(keys.map((key) => [key, { text: key }])));
+    const sorted = [...keys].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
+    assert.deepEqual([...(await notes.entries('juliet')).keys()], sorted);
+    assert.equal((await notes.entries('nobody')).size, 0);
+  });
+
+  it('deletes what is set to undefined, and everything when cleared', async () => {
+    const { notes } = await about.open();
+    await notes.update(
+      'juliet',
+      new Map([
+        ['a', { text: '1' }],
+        ['b', { text: '2' }],
+        ['c', { text: '3' }],
+      ]),
+    );
+    await notes.update(
+      'juliet',
+      new Map([
+        ['a', undefined],
+        ['b', { text: '4' }],
+        ['nothing', undefined],
+      ]),
+    );
+    assert.deepEqual(
+      [...(await notes.entries('juliet'))],
+      [
+        ['b', { text: '4' }],
+        ['c', { text: '3' }],
+      ],
+    );
+    await notes.clear('juliet');
+    assert.equal((await notes.entries('juliet')).size, 0);
+    await notes.update('juliet', new Map());
+  });
+
+  it('keeps awkward names and values as they are', async () => {
+    const { notes } = await about.open();
+    for (const name of AWKWARD) {
+      await notes.update(`o${name}`, new Map([[name, { text: `${name}\0\ud800` }]]));
+      assert.deepEqual(await notes.get(`o${name}`, name), { text: `${name}\0\ud800` });
+      assert.deepEqual([...(await notes.entries(`o${name}`)).keys()], [name]);
+    }
+  });
+
+  it('refuses names that no database keeps, and goes on', async () => {
+    const { notes } = await about.open();
+    for (const name of ['a\0b', '\ud800', 'x\udc00']) {
+      await assert.rejects(notes.update('juliet', new Map([[name, { text: '' }]])), StorageError);
+      await assert.rejects(notes.get(name, 'a'), StorageError);
+    }
+    await notes.update('juliet', new Map([['fine', { text: '' }]]));
+  });
+
+  it('keeps a megabyte', async () => {
+    const { notes } = await about.open();
+    const text = 'é'.repeat(1 << 20);
+    await notes.update('juliet', new Map([['big', { text }]]));
+    assert.equal((await notes.get('juliet', 'big'))!.text === text, true);
+  });
+
+  it('lists owners, a page at a time', async () => {
+    const { notes } = await about.open();
+    for (const owner of ['c', 'a', 'b', 'd'])
+      await notes.update(
+        owner,
+        new Map([
+          ['x', { text: '' }],
+          ['y', { text: '' }],
+        ]),
+      );
+    assert.deepEqual(await notes.owners(), ['a', 'b', 'c', 'd']);
+    assert.deepEqual(await notes.owners('a', 2), ['b', 'c']);
+    assert.deepEqual(await notes.owners('d'), []);
+  });
+
+  it('brings old values up when they are read', async () => {
+    const { notes } = await about.open();
+    await notes.update('juliet', new Map([['a', { text: 'old' }]]));
+    const upgrade = (value: unknown, from: number) => ({ words: [`${(value as { text: string }).text} ${from}`] });
+    const newer = await about.storage.open(about.host, 'contract', {
+      notes: mapStore<{ words: string[] }>({ version: 2, upgrade }),
+    });
+    assert.deepEqual(await newer.notes.get('juliet', 'a'), { words: ['old 1'] });
+    await newer.notes.update('juliet', new Map([['b', { words: ['new'] }]]));
+    await assert.rejects(notes.get('juliet', 'b'), { reason: 'outdated' });
+  });
+
+  it('takes many writes at once, each in its turn', async () => {
+    const { notes } = await about.open();
+    await Promise.all(
+      Array.from({ length: 500 }, (_, i) => notes.update('juliet', new Map([[`k${i % 50}`, { text: String(i) }]]))),
+    );
+    const entries = await notes.entries('juliet');
+    assert.equal(entries.size, 50);
+    for (let i = 0; i < 50; i++) assert.equal(entries.get(`k${i}`)!.text, String(450 + i));
+  });
+}
+
+function describeArchive(about: Subject): void {
+  it('gives pages in ascending order, from either end', async () => {
+    const { log } = await about.open();
+    for (let n = 1; n <= 5; n++) await log.append('juliet', item(n));
+    const ids = async (filter: Parameters<typeof log.query>[1]) => {
+      const page = await log.query('juliet', filter);
+      return [page.items.map(({ id }) => Number(id.slice(2))), page.complete] as const;
+    };
+    assert.deepEqual(await ids({}), [[1, 2, 3, 4, 5], true]);
+    assert.deepEqual(await ids({ max: 2 }), [[1, 2], false]);
+    assert.deepEqual(await ids({ max: 5 }), [[1, 2, 3, 4, 5], true]);
+    assert.deepEqual(await ids({ max: 2, last: true }), [[4, 5], false]);
+    assert.deepEqual(await ids({ max: 2, after: 'id00002' }), [[3, 4], false]);
+    assert.deepEqual(await ids({ max: 3, after: 'id00002' }), [[3, 4, 5], true]);
+    assert.deepEqual(await ids({ max: 2, before: 'id00004', last: true }), [[2, 3], false]);
+    assert.deepEqual(await ids({ after: 'id00001', before: 'id00004' }), [[2, 3], true]);
+    assert.deepEqual(await ids({ start: 20, end: 40 }), [[2, 3, 4], true]);
+    assert.deepEqual(await ids({ ids: ['id00005', 'id00001', 'nothing'] }), [[1, 5], true]);
+    assert.deepEqual(await ids({ ids: [] }), [[], true]);
+    assert.deepEqual(await ids({ max: 0 }), [[], false]);
+    assert.deepEqual((await log.query('nobody', {})).items, []);
+  });
+
+  it('gives back what was put in', async () => {
+    const { log } = await about.open();
+    const written = { id: 'x', with: 'ü@b', stamp: 1_800_000_000_123, stanza: '<m>é 🙂 \' " \\</m>' };
+    await log.append('juliet', written);
+    assert.deepEqual((await log.query('juliet', {})).items, [written]);
+  });
+
+  it('finds what concerns somebody', async () => {
+    const { log } = await about.open();
+    for (let n = 1; n <= 6; n++) await log.append('juliet', item(n, n % 2 ? 'odd@b' : 'even@b'));
+    const page = await log.query('juliet', { with: 'odd@b', max: 2, last: true });
+    assert.deepEqual(
+      page.items.map(({ stamp }) => stamp),
+      [30, 50],
+    );
+    assert.equal(page.complete, false);
+    assert.equal(await log.count('juliet', { with: 'even@b' }), 3);
+    assert.equal(await log.count('juliet', {}), 6);
+  });
+
+  it('removes what matches, and says how much it was', async () => {
+    const { log } = await about.open();
+    for (let n = 1; n <= 4; n++) await log.append('juliet', item(n));
+    assert.equal(await log.remove('juliet', { ids: ['id00002', 'id00009'] }), 1);
+    assert.equal(await log.remove('juliet', { end: 30 }), 2);
+    assert.equal(await log.count('juliet', {}), 1);
+    assert.equal(await log.remove('juliet', {}), 1);
+  });
+
+  it('refuses the same id twice, and harms nobody who writes at the same time', async () => {
+    const { log } = await about.open();
+    await log.append('juliet', item(1));
+    const results = await Promise.allSettled([
+      log.append('juliet', item(2)),
+      log.append('juliet', item(1)),
+      log.append('juliet', item(3)),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.equal((results[1] as PromiseRejectedResult).reason.reason, 'refused');
+    assert.equal(await log.count('juliet', {}), 3);
+  });
+}
+
+function describeWhole(about: Subject): void {
+  it('erases an owner from every store of a host', async () => {
+    const { notes, log } = await about.open();
+    const second = await about.storage.open(about.host, 'contract_two', { more: mapStore<number>() });
+    for (const owner of ['juliet', 'romeo']) {
+      await notes.update(owner, new Map([['a', { text: '' }]]));
+      await log.append(owner, item(1));
+      await second.more.update(owner, new Map([['n', 1]]));
+    }
+    await about.storage.erase(about.host, 'juliet');
+    assert.deepEqual(
+      [(await notes.entries('juliet')).size, await log.count('juliet', {}), (await second.more.entries('juliet')).size],
+      [0, 0, 0],
+    );
+    assert.deepEqual(
+      [(await notes.entries('romeo')).size, await log.count('romeo', {}), (await second.more.entries('romeo')).size],
+      [1, 1, 1],
+    );
+  });
+
+  it('applies migrations once and in order, and begins an interrupted one anew', async () => {
+    const module = `m${sortableId().replaceAll('-', '')}`;
+    const ran: string[] = [];
+    const one = { id: '1', up: async () => void ran.push('1') };
+    let fails = true;
+    const two = {
+      id: '2',
+      up: async (sql: Storage['sql']) => {
+        ran.push('2');
+        await sql.schema.createTable(module, (table) => void table.text('x'));
+        if (fails) throw new Error('the power is gone');
+      },
+    };
+    await about.storage.migrate(module, [one]);
+    await about.storage.migrate(module, [one]);
+    assert.deepEqual(ran, ['1']);
+    await assert.rejects(about.storage.migrate(module, [one, two]));
+    assert.equal(await about.storage.sql.schema.hasTable(module), false);
+    fails = false;
+    await about.storage.migrate(module, [one, two]);
+    assert.deepEqual(ran, ['1', '2', '2']);
+    assert.equal(await about.storage.sql.schema.hasTable(module), true);
+    await about.storage.sql.schema.dropTable(module);
+    await assert.rejects(about.storage.migrate(module, [one]), { reason: 'outdated' });
+  });
+
+  it('refuses a store whose name is no name', async () => {
+    await assert.rejects(about.storage.open(about.host, 'x"; --', { a: mapStore() }), StorageError);
+  });
+
+  it('answers a ping, and counts what it does', async () => {
+    const { writes, reads } = about.storage.stats;
+    const { notes } = await about.open();
+    await notes.update('juliet', new Map([['a', { text: '' }]]));
+    await notes.get('juliet', 'a');
+    await about.storage.ping();
+    assert.equal(about.storage.stats.writes > writes, true);
+    assert.equal(about.storage.stats.reads > reads, true);
+    assert.deepEqual([about.storage.stats.queued, about.storage.stats.queuedBytes], [0, 0]);
+  });
+  it('takes nothing more once it is closed, and finishes what it has taken', async () => {
+    const own = await openStorage(about.engine.config(about.folder), silent);
+    const { notes } = await about.open(own);
+    const write = notes.update('juliet', new Map([['a', { text: 'last' }]]));
+    await own.close();
+    await write;
+    await assert.rejects(notes.update('juliet', new Map([['b', { text: '' }]])));
+    await assert.rejects(notes.get('juliet', 'a'));
+  });
+}
+
+function describeReopened(about: Subject): void {
+  it('finds everything again when it is opened anew', async () => {
+    const first = await openStorage(about.engine.config(about.folder), silent);
+    const stores = await about.open(first);
+    await stores.notes.update('juliet', new Map([['a', { text: 'kept' }]]));
+    await stores.log.append('juliet', item(7));
+    await first.close();
+    const second = await openStorage(about.engine.config(about.folder), silent);
+    const again = await about.open(second);
+    assert.deepEqual(await again.notes.get('juliet', 'a'), { text: 'kept' });
+    assert.equal(await again.log.count('juliet', {}), 1);
+    await second.close();
+  });
+
+  it('refuses a database of a newer version', async () => {
+    await about.storage.sql('parlance_migrations').insert({ module: 'parlance', id: '999', applied: 0 });
+    await assert.rejects(openStorage(about.engine.config(about.folder), silent), { reason: 'outdated' });
+    await about.storage.sql('parlance_migrations').where({ id: '999' }).delete();
+  });
+}

@@ -1,0 +1,146 @@
+// Clients that are JavaScript themselves: @xmpp/client over TCP with STARTTLS, over direct TLS and over WebSocket; strophe.js and
+// stanza.js over WebSocket.
+import { client, jid as parseJid, xml } from '@xmpp/client';
+import { createClient } from 'stanza';
+import { $msg, $pres, Strophe } from 'strophe.js';
+import { bare, type Login, type Peer, Sightings } from './peer.ts';
+
+/** @xmpp/client, by the address it connects to. */
+export class XmppClientPeer implements Peer {
+  readonly #service: (login: Login) => string;
+  readonly #sightings = new Sightings();
+  #client: ReturnType<typeof client> | undefined = undefined;
+
+  constructor(service: (login: Login) => string) {
+    this.#service = service;
+  }
+
+  async start(login: Login): Promise<void> {
+    const { username, password, domain } = login;
+    const made = client({ service: this.#service(login), domain, username, password });
+    this.#client = made;
+    made.on('error', (error: Error) => this.#sightings.note('error:', error.message));
+    made.on('stanza', (stanza) => {
+      const from = bare(String(stanza.attrs['from'] ?? ''));
+      if (stanza.is('presence') && stanza.attrs['type'] === undefined) this.#sightings.note('presence', from);
+      if (stanza.is('message')) this.#sightings.note('message', from, stanza.getChildText('body') ?? '');
+    });
+    await made.start();
+    await made.send(xml('presence'));
+  }
+
+  sees(jid: string): Promise<void> {
+    return this.#sightings.wait('presence', jid);
+  }
+
+  async send(to: string, body: string): Promise<void> {
+    await this.#client!.send(xml('message', { to: parseJid(to).toString(), type: 'chat' }, xml('body', {}, body)));
+  }
+
+  got(from: string, body: string): Promise<void> {
+    return this.#sightings.wait('message', from, body);
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.stop();
+  }
+}
+
+/** As much of the DOM as these handlers need. */
+interface DomElement {
+  getAttribute(name: string): string | null;
+  getElementsByTagName(name: string): readonly DomElement[];
+}
+
+/** strophe.js, by the address it connects to. */
+export class StrophePeer implements Peer {
+  readonly #service: (login: Login) => string;
+  readonly #sightings = new Sightings();
+  #connection: InstanceType<typeof Strophe.Connection> | undefined = undefined;
+
+  constructor(service: (login: Login) => string) {
+    this.#service = service;
+  }
+
+  async start(login: Login): Promise<void> {
+    const connection = new Strophe.Connection(this.#service(login));
+    this.#connection = connection;
+    const seePresence = (stanza: DomElement) => {
+      if (!stanza.getAttribute('type')) this.#sightings.note('presence', bare(stanza.getAttribute('from') ?? ''));
+      return true;
+    };
+    const seeMessage = (stanza: DomElement) => {
+      const body = stanza.getElementsByTagName('body')[0];
+      this.#sightings.note('message', bare(stanza.getAttribute('from') ?? ''), body ? Strophe.getText(body as never) : '');
+      return true;
+    };
+    connection.addHandler(seePresence, null as never, 'presence');
+    connection.addHandler(seeMessage, null as never, 'message');
+    connection.connect(`${login.username}@${login.domain}/strophe`, login.password, (status: number, reason?: unknown) => {
+      if (status === Strophe.Status.CONNECTED) {
+        connection.send($pres());
+        this.#sightings.note('ready');
+      } else this.#sightings.note('status', String(status), String(reason));
+    });
+    await this.#sightings.wait('ready');
+  }
+
+  sees(jid: string): Promise<void> {
+    return this.#sightings.wait('presence', jid);
+  }
+
+  async send(to: string, body: string): Promise<void> {
+    this.#connection!.send($msg({ to, type: 'chat' }).c('body').t(body));
+  }
+
+  got(from: string, body: string): Promise<void> {
+    return this.#sightings.wait('message', from, body);
+  }
+
+  async stop(): Promise<void> {
+    this.#connection?.disconnect('bye');
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#connection?.reset();
+  }
+}
+
+/** stanza.js over WebSocket. */
+export class StanzaPeer implements Peer {
+  readonly #sightings = new Sightings();
+  #client: ReturnType<typeof createClient> | undefined = undefined;
+
+  async start(login: Login): Promise<void> {
+    const made = createClient({
+      jid: `${login.username}@${login.domain}`,
+      password: login.password,
+      autoReconnect: false,
+      transports: { websocket: `ws://127.0.0.1:${login.http}/xmpp-websocket`, bosh: false },
+    });
+    this.#client = made;
+    made.on('session:started', () => {
+      made.sendPresence();
+      this.#sightings.note('ready');
+    });
+    made.on('available', ({ from }) => this.#sightings.note('presence', bare(from)));
+    made.on('chat', ({ from, body }) => this.#sightings.note('message', bare(from), body ?? ''));
+    made.on('disconnected', () => this.#sightings.note('disconnected'));
+    made.connect();
+    await this.#sightings.wait('ready');
+  }
+
+  sees(jid: string): Promise<void> {
+    return this.#sightings.wait('presence', jid);
+  }
+
+  async send(to: string, body: string): Promise<void> {
+    this.#client!.sendMessage({ to, body, type: 'chat' });
+  }
+
+  got(from: string, body: string): Promise<void> {
+    return this.#sightings.wait('message', from, body);
+  }
+
+  async stop(): Promise<void> {
+    this.#client?.disconnect();
+  }
+}

@@ -1,0 +1,50 @@
+import type { MapStore, Storage, StoreSpecs, Stores } from '../../src/storage/storage.ts';
+
+/** A storage whose maps are written when the test wants, or not at all; reading is as ever. */
+export class SlowMaps {
+  readonly storage: Storage;
+  #gate: Promise<void> | undefined = undefined;
+  #open: () => void = () => {};
+  #isBroken = false;
+
+  constructor(storage: Storage) {
+    const open = async <S extends StoreSpecs>(domain: string, module: string, specs: S): Promise<Stores<S>> => {
+      const stores = await storage.open(domain, module, specs);
+      for (const store of Object.values<MapStore<unknown>>(stores as never)) this.#slowDown(store);
+      return stores;
+    };
+    this.storage = new Proxy(storage, {
+      get: (target, name) => {
+        if (name === 'open') return open;
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+
+  /** Nothing is written until `release`. */
+  hold(): void {
+    this.#gate = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  /** Every write fails until `release`. */
+  fail(): void {
+    this.#isBroken = true;
+  }
+
+  /** All is well again. */
+  release(): void {
+    this.#isBroken = false;
+    this.#open();
+    this.#gate = undefined;
+  }
+
+  #slowDown(store: MapStore<unknown>): void {
+    const write = store.update.bind(store);
+    store.update = async (owner, changes) => {
+      await this.#gate;
+      if (this.#isBroken) throw new Error('the disk is full');
+      await write(owner, changes);
+    };
+  }
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import offline, { type Receipt } from '../../../modules/offline/index.ts';
+import { defineModule, option } from '../../../src/index.ts';
+import { silent } from '../../../src/log.ts';
+import { openStorage } from '../../../src/storage/open.ts';
+import { bodiesOf, chat, OfflineScene } from '../../support/offline-scene.ts';
+import { settle } from '../../support/probe.ts';
+import { SlowStorage } from '../../support/slow-storage.ts';
+
+describe('offline: delivery', () => {
+  let scene: OfflineScene;
+  afterEach(() => scene.host.stop());
+
+  it('is in order, once, to the first client that comes', async () => {
+    scene = await OfflineScene.open();
+    const bodies = Array.from({ length: 120 }, (_, i) => `m${i}`);
+    for (const body of bodies) scene.romeo.send(chat(body));
+    await settle();
+    const first = await scene.arrive('balcony');
+    const got = [...first.bodies];
+    for (let i = 0; i < 50 && got.length < bodies.length; i++) {
+      await settle();
+      got.push(...bodiesOf(first.juliet.take()));
+    }
+    assert.deepEqual(got, bodies);
+    assert.deepEqual((await scene.arrive('chamber')).bodies, []);
+  });
+
+  it('waits for presence of a priority that is not negative (XEP-0160 section 2)', async () => {
+    scene = await OfflineScene.open();
+    scene.romeo.send(chat('hi'));
+    await settle();
+    const { juliet, bodies } = await scene.arrive('balcony', '<presence><priority>-1</priority></presence>');
+    assert.deepEqual(bodies, []);
+    juliet.send(`<presence to='${scene.romeo.jid}'/>`);
+    await juliet.quiet();
+    juliet.send('<presence><priority>0</priority></presence>');
+    assert.equal((await juliet.receive('message')).getChildText('body'), 'hi');
+  });
+
+  it('goes to one of two clients that come at the same time', async () => {
+    scene = await OfflineScene.open();
+    for (const body of ['1', '2', '3']) scene.romeo.send(chat(body));
+    await settle();
+    const one = await scene.host.login('juliet', 'one');
+    const two = await scene.host.login('juliet', 'two');
+    one.send('<presence/>');
+    two.send('<presence/>');
+    await settle();
+    assert.deepEqual([...bodiesOf(one.take()), ...bodiesOf(two.take())], ['1', '2', '3']);
+  });
+
+  it('is not overtaken by what comes meanwhile (RFC 6120 section 10.1)', async () => {
+    const slow = new SlowStorage(await openStorage({ type: 'memory' }, silent));
+    scene = await OfflineScene.open({}, { storage: slow.storage });
+    scene.romeo.send(chat('1'));
+    await settle();
+    const juliet = await scene.host.login('juliet', 'balcony');
+    slow.hold();
+    juliet.send('<presence/>');
+    scene.romeo.send(chat('2'));
+    scene.romeo.send(chat('3', juliet.jid));
+    await settle();
+    assert.deepEqual(bodiesOf(juliet.take()), []);
+    slow.release();
+    await settle();
+    scene.romeo.send(chat('4'));
+    await settle();
+    assert.deepEqual(bodiesOf(juliet.take()), ['1', '2', '3', '4']);
+    await juliet.quiet();
+  });
+
+  it('does not miss a message that is being written while the client comes', async () => {
+    const slow = new SlowStorage(await openStorage({ type: 'memory' }, silent));
+    scene = await OfflineScene.open({}, { storage: slow.storage });
+    slow.hold();
+    scene.romeo.send(chat('1'));
+    await settle();
+    const juliet = await scene.host.login('juliet', 'balcony');
+    juliet.send('<presence/>');
+    await settle();
+    slow.release();
+    await settle();
+    await settle();
+    assert.deepEqual(bodiesOf(juliet.take()), ['1']);
+  });
+
+  it('gives it to a client that is there already, when the first one is lost', async () => {
+    scene = await OfflineScene.open();
+    for (const body of ['1', '2']) scene.romeo.send(chat(body));
+    await settle();
+    const first = await scene.host.login('juliet', 'balcony');
+    first.transport.queued = 1000;
+    first.send('<presence/>');
+    await settle();
+    const { juliet: second, bodies } = await scene.arrive('chamber');
+    assert.deepEqual(bodies, []);
+    first.drop();
+    assert.equal((await second.receive('message')).getChildText('body'), '1');
+    assert.equal((await second.receive('message')).getChildText('body'), '2');
+    await second.quiet();
+  });
+
+  it('gives it again at the next login, when the line broke before it had left', async () => {
+    scene = await OfflineScene.open();
+    scene.romeo.send(chat('1'));
+    await settle();
+    const first = await scene.host.login('juliet', 'balcony');
+    first.transport.queued = 1000;
+    first.send('<presence/>');
+    await settle();
+    first.drop();
+    await settle();
+    assert.deepEqual((await scene.arrive('balcony')).bodies, ['1']);
+    assert.deepEqual((await scene.arrive('balcony')).bodies, []);
+  });
+
+  it('does not drown a slow client', async () => {
+    scene = await OfflineScene.open({}, { limits: { queueBytes: 100_000 } });
+    for (let i = 0; i < 10; i++) scene.romeo.send(chat(`${i}${'x'.repeat(20_000)}`));
+    await settle();
+    const juliet = await scene.host.login('juliet', 'balcony');
+    const { transport } = juliet;
+    const write = transport.onSend;
+    transport.onSend = (text) => {
+      transport.queued += text.length;
+      write(text);
+    };
+    juliet.send('<presence/>');
+    await settle();
+    assert(juliet.take().length < 4);
+    assert(!transport.isEnded);
+    const numbers: string[] = [];
+    while (numbers.length < 6) {
+      transport.queued = 0;
+      numbers.push((await juliet.receive('message')).getChildText('body')!.charAt(0));
+    }
+    transport.queued = 0;
+    assert.deepEqual(numbers, [...numbers].sort());
+  });
+
+  it('leaves to another module to say what has arrived', async () => {
+    let arrived: (has: boolean) => void = () => {};
+    const receipts = (): Promise<boolean> => new Promise((resolve) => (arrived = resolve));
+    scene = await OfflineScene.open({}, {}, [knowing(receipts)]);
+    scene.romeo.send(chat('1'));
+    await settle();
+    const { juliet, bodies } = await scene.arrive('balcony');
+    assert.deepEqual(bodies, ['1']);
+    juliet.leave();
+    arrived(false);
+    const again = await scene.arrive('balcony');
+    assert.deepEqual(again.bodies, ['1']);
+    arrived(true);
+    await settle();
+    again.juliet.leave();
+    assert.deepEqual((await scene.arrive('balcony')).bodies, []);
+  });
+
+  it('is not stopped by a message that cannot be read any more', async () => {
+    const storage = await openStorage({ type: 'memory' }, silent);
+    const { messages } = await storage.open('example.org', 'offline', { messages: offline.stores!.messages });
+    await messages.append('juliet', { id: '00000000-0000-7000-8000-000000000000', with: 'x', stamp: 0, stanza: '<broken' });
+    scene = await OfflineScene.open({}, { storage, log: silent });
+    scene.romeo.send(chat('hi'));
+    await settle();
+    assert.deepEqual((await scene.arrive()).bodies, ['hi']);
+    assert.equal(await messages.count('juliet', {}), 0);
+  });
+});
+
+/** A module that knows better what has arrived. */
+function knowing(receipt: Receipt) {
+  return defineModule({
+    name: 'receipts',
+    doc: 'Says what has arrived.',
+    needs: [offline],
+    config: option.object({}),
+    setup: ({ defer, use }) => defer(use(offline).confirmBy(receipt)),
+  });
+}
