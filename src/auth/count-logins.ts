@@ -27,8 +27,16 @@ class CountedExchange implements SaslExchange {
   }
 
   step(data: Buffer): SaslStep | Promise<SaslStep> {
+    return this.#watch(() => this.#exchange.step(data));
+  }
+
+  begin(): SaslStep | Promise<SaslStep> {
+    return this.#watch(() => this.#exchange.begin?.() ?? { challenge: Buffer.alloc(0) });
+  }
+
+  #watch(step: () => SaslStep | Promise<SaslStep>): SaslStep | Promise<SaslStep> {
     try {
-      const next = this.#exchange.step(data);
+      const next = step();
       return next instanceof Promise
         ? next.then(
             (step) => this.#note(step),

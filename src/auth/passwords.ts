@@ -1,6 +1,7 @@
 import { createHash, createHmac, pbkdf2 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { saslprep } from '@mongodb-js/saslprep';
+import { isPreparable, opaqueString } from '../precis/profiles.ts';
 import type { ScramHash, ScramKeys } from './accounts.ts';
 
 const derive = promisify(pbkdf2);
@@ -10,16 +11,17 @@ const MAX_BYTES = 1024;
 export const HASH_LENGTH: Readonly<Record<ScramHash, number>> = { sha1: 20, sha256: 32, sha512: 64 };
 
 /**
- * A password as SCRAM hashes it (RFC 5802 section 2.2: SASLprep), or undefined when it cannot be used: empty, longer than 1024 bytes,
- * or with characters that are forbidden.
+ * A password as SCRAM hashes it, or undefined when it cannot be used: empty, longer than 1024 bytes, or with characters that are
+ * forbidden. SASLprep as RFC 5802 section 2.2 wants it; what that refuses, such as all letters newer than Unicode 3.2 and some
+ * that are written from right to left, as OpaqueString (RFC 8265 section 4.2), which is what clients send that prepare nothing or by
+ * PRECIS. ASCII is the same in both.
  */
 export function preparePassword(password: string): string | undefined {
-  if (password === '' || Buffer.byteLength(password) > MAX_BYTES) return undefined;
+  if (password === '' || Buffer.byteLength(password) > MAX_BYTES || !isPreparable(password)) return undefined;
   try {
-    const prepared = saslprep(password);
-    return prepared === '' ? undefined : prepared;
+    return saslprep(password) || undefined;
   } catch {
-    return undefined;
+    return opaqueString(password) || undefined;
   }
 }
 

@@ -25,7 +25,8 @@ async function checkPassword(data: Buffer, context: SaslContext, guard: Guard): 
   const username = prepareUsername(name);
   checkAuthzid(authzid, username, context.domain);
   guard.check(username, context.remoteAddress);
-  const isRight = await context.accounts.verify(username, password);
+  // Once more whether it exists: it may have been removed while its password was checked.
+  const isRight = (await context.accounts.verify(username, password)) && (await context.accounts.exists(username));
   // Again, since attempts on other connections may have failed meanwhile: many at once learn no more than one after the other.
   guard.check(username, context.remoteAddress);
   if (!isRight) {

@@ -28,6 +28,11 @@ export type SaslStep =
 /** One attempt with one mechanism. Throws SaslError, and nothing else, for whatever the peer sends. */
 export interface SaslExchange {
   step(data: Buffer): Maybe<SaslStep>;
+  /**
+   * Called first, and only, when the client has sent no initial response (RFC 6120 section 6.4.2). Without it the client is asked with an
+   * empty challenge, which is right where the client speaks first (RFC 4422 section 5).
+   */
+  begin?(): Maybe<SaslStep>;
 }
 
 /** A mechanism a host can offer. */

@@ -64,6 +64,7 @@ export class Throttle {
         this.#raise(group);
       },
       succeeded: (username, address) => {
+        log.info('logged in', { username, address });
         this.#entries.delete(account(username, neighbourhood(address)));
       },
     };

@@ -6,7 +6,10 @@ import type { Stanza } from '../xml/stanza.ts';
 import type { C2sStream } from './stream.ts';
 
 const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
+/** RFC 6120 section 6.4.5 allows no more retries. */
 const MAX_FAILURES = 5;
+/** With those in which nothing was guessed, since no name was named: some clients try every mechanism in turn, and not all rightly. */
+const MAX_ATTEMPTS = 15;
 const MAX_MESSAGE = 16_384;
 
 /** `<auth/>`: begins an exchange (RFC 6120 section 6.4.2). */
@@ -19,7 +22,7 @@ export function authenticate(stream: C2sStream, element: Stanza): Maybe<void> {
     negotiation.exchange = stream.host!.login.start(mechanism, stream.transport, negotiation.offered);
     const text = element.element.getText();
     // Nothing is no initial response; '=' is an empty one (RFC 6120 section 6.4.2).
-    if (text === '') return { challenge: Buffer.alloc(0) };
+    if (text === '') return negotiation.exchange.begin?.() ?? { challenge: Buffer.alloc(0) };
     return negotiation.exchange.step(decode(text));
   });
 }
@@ -59,7 +62,8 @@ function proceed(stream: C2sStream, step: SaslStep): void {
   const { negotiation } = stream;
   if (!negotiation || stream.isClosing) return; // the client has left meanwhile
   if ('challenge' in step) {
-    stream.sendElement(xml('challenge', NS_SASL, encode(step.challenge)));
+    // Empty, not '=': only initial responses and what comes with success write it so, and to atob() that is no Base64.
+    stream.sendElement(xml('challenge', NS_SASL, step.challenge.toString('base64')));
     return;
   }
   negotiation.exchange = undefined;
@@ -74,7 +78,9 @@ function fail(stream: C2sStream, error: unknown): void {
   if (!negotiation) return;
   negotiation.exchange = undefined;
   stream.sendElement(error.toElement());
-  if (++negotiation.failures >= MAX_FAILURES)
+  negotiation.attempts++;
+  if (error.condition !== 'malformed-request') negotiation.failures++;
+  if (negotiation.failures >= MAX_FAILURES || negotiation.attempts >= MAX_ATTEMPTS)
     stream.close(new StreamError('policy-violation', { text: 'Too many attempts to log in' }));
 }
 

@@ -20,8 +20,9 @@ export interface Negotiation {
   exchange: SaslExchange | undefined;
   /** Its mechanism. */
   mechanism: string;
-  /** Failed attempts on this stream. */
+  /** Failed attempts on this stream in which something may have been guessed, and all failed attempts. */
   failures: number;
+  attempts: number;
   /** The mechanisms announced in the last features. */
   offered: readonly string[];
 }
@@ -41,7 +42,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
   session: Session | undefined = undefined;
   /** The `xml:lang` of its header. */
   lang: string | undefined = undefined;
-  negotiation: Negotiation | undefined = { exchange: undefined, mechanism: '', failures: 0, offered: [] };
+  negotiation: Negotiation | undefined = { exchange: undefined, mechanism: '', failures: 0, attempts: 0, offered: [] };
   /** When it was accepted, and when it last sent anything: milliseconds of performance.now(), as of the last sweep. */
   readonly acceptedAt: number;
   activeAt: number;
@@ -142,6 +143,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
 
   /** Expects a new header (RFC 6120 section 4.3.3), after SASL succeeded. */
   restart(): void {
+    // What was begun before TLS, or for another domain, is not finished after it (RFC 6120 section 5.4.3.3).
+    if (this.negotiation) this.negotiation.exchange = undefined;
     this.#isOpen = false;
     this.#splitter?.reset();
   }

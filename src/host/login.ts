@@ -40,10 +40,13 @@ export class Login {
     return this.#usable(transport).map(({ name }) => name);
   }
 
-  /** The channel-binding types that this connection supports (XEP-0440). */
-  bindings(transport: Transport): readonly ChannelBindingType[] {
+  /**
+   * The channel-binding types of this connection, where any mechanism that is offered binds to them: types without such mechanisms make
+   * a client give up, as under an attack (XEP-0440 section 4).
+   */
+  bindings(transport: Transport, offered: readonly string[] = this.offered(transport)): readonly ChannelBindingType[] {
     const { tls } = transport;
-    if (!tls) return [];
+    if (!tls || !offered.some((name) => name.endsWith('-PLUS'))) return [];
     const types: ChannelBindingType[] = tls.protocol === 'TLSv1.3' ? ['tls-exporter'] : [];
     if (tls.serverEndPoint()) types.push('tls-server-end-point');
     return types;
@@ -60,7 +63,7 @@ export class Login {
       tls: transport.tls,
       remoteAddress: transport.remoteAddress,
       offered,
-      bindings: this.bindings(transport),
+      bindings: this.bindings(transport, offered),
     };
     return mechanism.start(context);
   }

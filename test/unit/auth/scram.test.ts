@@ -29,6 +29,7 @@ const tls: TlsInfo = {
 /** One account, `user`, with one password. */
 function accountsWith(password: string, salt = SALT): Accounts {
   return {
+    exists: async (username: string) => username === 'user',
     scramKeys: async (username: string, hash: ScramHash) => ({
       keys: await makeKeys(username === 'user' ? password : 'nobody knows', salt, ITERATIONS, hash),
       known: username === 'user',

@@ -64,6 +64,7 @@ describe('the example of XEP-0474', () => {
 
   const guard: Guard = { check() {}, failed() {}, succeeded() {} };
   const accounts = {
+    exists: async () => true,
     scramKeys: async (_username: string, hash: ScramHash) => {
       return { keys: await makeKeys('pencil', Buffer.from('QSXCR+Q6sek8bf92', 'base64'), 4096, hash), known: true };
     },
