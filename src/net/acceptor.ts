@@ -96,9 +96,12 @@ export class Acceptor {
       limits.report('a connection without PROXY protocol from an address that is no trusted proxy', { address: peer.address });
       return void socket.destroy();
     }
+    const forget = () => void this.#arriving.delete(socket);
     this.#arriving.add(socket);
+    socket.once('close', forget);
     readProxyHeader(socket, (result) => {
-      this.#arriving.delete(socket);
+      forget();
+      socket.off('close', forget);
       if (result instanceof Error) {
         limits.report('a proxy sent no good PROXY header', { address: peer.address, reason: result.message });
         socket.destroy();

@@ -96,7 +96,7 @@ export class AddressLimits {
     const { connectionsPerAddress, connectionsPerMinute } = this.config;
     if (entry.open >= connectionsPerAddress) return 'connections';
     const part = 1 - (now % MINUTE) / MINUTE;
-    return entry.count + entry.countBefore * part >= connectionsPerMinute ? 'rate' : undefined;
+    return entry.count + Math.ceil(entry.countBefore * part) >= connectionsPerMinute ? 'rate' : undefined;
   }
 
   #take(key: string, minute: number): Entry {

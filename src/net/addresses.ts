@@ -28,7 +28,7 @@ export function plainAddress(address: string): string {
 export function readAddress(text: string): string | undefined {
   if (isIPv4(text)) return text;
   if (!isIPv6(text) || text.includes('%')) return undefined;
-  return plainAddress(ipaddr.parse(text).toString());
+  return ipaddr.process(text).toString();
 }
 
 /** Whether it is an address of this machine alone (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */

@@ -124,25 +124,33 @@ function prefixOf(attrs: ReadonlyMap<string, string>, xmlns: string): string {
 }
 
 function readPayloads(body: Element, attrs: ReadonlyMap<string, string>): readonly Buffer[] {
-  const inherited = [...attrs].filter(([name]) => name.startsWith('xmlns:'));
+  const declared = [...attrs].filter(([name]) => name.startsWith('xmlns:'));
   const payloads: Buffer[] = [];
   for (const child of body.children as readonly unknown[]) {
-    if (child instanceof Element) payloads.push(Buffer.from(serialize(standAlone(child, inherited))));
+    if (child instanceof Element) payloads.push(Buffer.from(standAlone(child, declared)));
     else if (!/^[ \t\r\n]*$/.test(String(child))) throw new BoshError('bad-request'); // XEP-0124 section 5
   }
   return payloads;
 }
 
-/** With the declarations that stood on <body/>. Stanzas without a namespace are taken for clients' (XEP-0206 section 2). */
-function standAlone(child: Element, inherited: readonly (readonly [string, string])[]): Element {
+/** With what it uses of the declarations on <body/>. Stanzas without a namespace are taken for clients' (XEP-0206 section 2). */
+function standAlone(child: Element, declared: readonly (readonly [string, string])[]): string {
   const attrs = child.attrs as Record<string, string>;
-  const xmlns = attrs['xmlns'];
+  const { xmlns } = attrs;
   const isStanza = child.name === 'message' || child.name === 'presence' || child.name === 'iq';
   const own = xmlns === undefined || (isStanza && xmlns === NS_BOSH) ? (isStanza ? NS_CLIENT : NS_BOSH) : xmlns;
   const copy = new Element(child.name);
-  copy.attrs = Object.assign(Object.create(null), Object.fromEntries(inherited), attrs, { xmlns: own });
   copy.children = child.children;
-  return copy;
+  copy.attrs = Object.assign(Object.create(null), attrs, { xmlns: own });
+  const text = serialize(copy);
+  const used = declared.filter(([name]) => attrs[name] === undefined && usesPrefix(text, name.slice(6)));
+  if (used.length === 0) return text;
+  Object.assign(copy.attrs, Object.fromEntries(used));
+  return serialize(copy);
+}
+
+function usesPrefix(text: string, prefix: string): boolean {
+  return text.includes(`<${prefix}:`) || text.includes(` ${prefix}:`);
 }
 
 /** The <open/> that begins or restarts the stream for a request (RFC 7395 section 3.3.2). */

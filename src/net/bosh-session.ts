@@ -31,8 +31,9 @@ const EMPTY = writeBody({}, '');
 
 /** What sessions have in common. */
 export interface BoshKeeper {
-  /** The longest a request is held, and how long a client may have none open, in seconds. */
+  /** The longest a request is held, in seconds. */
   readonly maxWait: number;
+  /** How long a client may have no request open, in milliseconds. */
   readonly inactivity: number;
   readonly maxRequests: number;
   readonly limits: SplitterLimits;
@@ -183,7 +184,7 @@ export class BoshSession implements Transport {
     // While the core does not read, the client gets no response that would let it send more.
     const most = this.#wait === 0 ? 0 : this.#hold;
     if (this.#inbox.length === 0) while (window.held > most || (this.#awayFor !== undefined && window.held > 0)) this.#answer('');
-    if (window.held === 0) this.#rest((this.#awayFor ?? this.#keeper.inactivity) * 1000);
+    if (window.held === 0) this.#rest(this.#awayFor === undefined ? this.#keeper.inactivity : this.#awayFor * 1000);
   }
 
   #flushSoon(): void {
@@ -197,8 +198,10 @@ export class BoshSession implements Transport {
   #handle(arrival: Arrival): void {
     const { request } = arrival;
     const isFirst = request === this.#creation;
-    if (!isFirst) this.#checkKey(request);
-    this.#checkPace(request);
+    if (!isFirst) {
+      this.#checkKey(request);
+      this.#checkPace(request);
+    }
     this.#awayFor = request.pause;
     if (request.pause !== undefined && request.pause > MAX_PAUSE) throw new BoshError('bad-request');
     if (this.#usesAcks && !isFirst) this.#window.acknowledge(request.ack ?? request.rid - 1);
@@ -234,7 +237,7 @@ export class BoshSession implements Transport {
     const isSoon = now - this.#newestAt < POLLING * 1000;
     const isPolling = this.#hold === 0 || this.#wait === 0;
     const isNeedless = isPolling ? this.#wasIdle : this.#window.unanswered >= this.#hold;
-    if (isEmpty && isSoon && isNeedless && this.#isCreated) throw new BoshError('policy-violation');
+    if (isEmpty && isSoon && isNeedless) throw new BoshError('policy-violation');
     this.#newestAt = now;
     this.#wasIdle = isEmpty;
   }
@@ -279,7 +282,7 @@ export class BoshSession implements Transport {
       hold: this.#hold,
       ver: (isOlder ? ver : VERSION).join('.'),
       polling: POLLING,
-      inactivity: this.#keeper.inactivity,
+      inactivity: Math.floor(this.#keeper.inactivity / 1000),
       maxpause: MAX_PAUSE,
       from: this.#stream?.get('from'),
       'xmpp:version': this.#stream?.get('version'),

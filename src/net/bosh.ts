@@ -15,7 +15,7 @@ const MAX_PAYLOADS = 4;
 /** Where the session's name is looked for in a request that is longer than strangers' may be. */
 const HEAD_BYTES = 4096;
 
-/** What a BOSH endpoint is made of. */
+/** What a BOSH endpoint is made of. Options are read when they are used, so that they may change while it runs. */
 export interface BoshParts {
   readonly accept: Accept;
   readonly http: Pick<HttpConfig, 'origins' | 'boshWait' | 'boshInactivity' | 'boshRequests'>;
@@ -41,20 +41,27 @@ const STATUSES: ReadonlyMap<BoshCondition, number> = new Map([
 
 /** Takes the requests of BOSH clients and finds their sessions. */
 export class BoshEndpoint implements BoshKeeper {
-  readonly maxWait: number;
-  readonly inactivity: number;
-  readonly maxRequests: number;
-  readonly limits: SplitterLimits;
   readonly #parts: BoshParts;
   readonly #sessions = new Map<string, BoshSession>();
 
   constructor(parts: BoshParts) {
     this.#parts = parts;
-    const { boshWait, boshInactivity, boshRequests } = parts.http;
-    this.maxWait = Math.floor(boshWait / 1000);
-    this.inactivity = Math.floor(boshInactivity / 1000);
-    this.maxRequests = boshRequests;
-    this.limits = parts.limits;
+  }
+
+  get maxWait(): number {
+    return Math.floor(this.#parts.http.boshWait / 1000);
+  }
+
+  get inactivity(): number {
+    return this.#parts.http.boshInactivity;
+  }
+
+  get maxRequests(): number {
+    return this.#parts.http.boshRequests;
+  }
+
+  get limits(): SplitterLimits {
+    return this.#parts.limits;
   }
 
   /** Sessions that are open. */
@@ -94,7 +101,8 @@ export class BoshEndpoint implements BoshKeeper {
 
   #take(bytes: Buffer, response: ServerResponse, client: Origin): void {
     const known = this.#guess(bytes);
-    const { maxDepth, maxElements, maxAttributes } = this.#isTrusted(known) ? this.#parts.limitsAfterLogin : this.limits;
+    const isTrusted = known !== undefined && known.maxBytes > this.limits.maxBytes;
+    const { maxDepth, maxElements, maxAttributes } = isTrusted ? this.#parts.limitsAfterLogin : this.limits;
     // What is within is looked at again by itself, with the limits for one stanza.
     const limits = { maxBytes: bytes.length, maxDepth: maxDepth + 1, maxElements: maxElements * MAX_PAYLOADS, maxAttributes };
     const request = readBody(bytes, limits);
@@ -136,10 +144,6 @@ export class BoshEndpoint implements BoshKeeper {
   #guess(bytes: Buffer): BoshSession | undefined {
     const sid = /\ssid\s*=\s*(?:'([\w-]{1,64})'|"([\w-]{1,64})")/.exec(bytes.toString('latin1', 0, HEAD_BYTES));
     return this.#sessions.get(sid?.[1] ?? sid?.[2] ?? '');
-  }
-
-  #isTrusted(session: BoshSession | undefined): boolean {
-    return session !== undefined && session.maxBytes > this.limits.maxBytes;
   }
 
   #allowOrigin({ headers: { origin } }: IncomingMessage, response: ServerResponse): void {

@@ -75,9 +75,9 @@ export interface CertificateParts {
 export class CertificateStore {
   /** Tells the domain of a host whose certificate was replaced. */
   readonly changed: Signal<string>;
-  /** For TLS sockets: the context for the name that a client asks for. */
+  /** For TLS sockets: the context for the name that a client asks for, which has A-labels if anything (RFC 6066 section 3). */
   readonly chooseContext = (name: string, done: (error: Error | null, context?: SecureContext) => void): void =>
-    done(null, this.contextFor(name));
+    done(null, this.contextFor(/^[!-~]{1,255}$/.test(name) ? name : undefined));
   #parts: CertificateParts;
   /** By domain with A-labels, as SNI has it. */
   readonly #entries = new Map<string, Entry>();
@@ -152,7 +152,7 @@ export class CertificateStore {
    * one of that host; otherwise, and without a name, the first there is. Undefined when there is none at all.
    */
   contextFor(name: string | undefined): SecureContext | undefined {
-    if (name !== undefined && name.length <= 255) {
+    if (name !== undefined) {
       for (const each of namesAbove(asciiDomain(name.toLowerCase()))) {
         const context = this.#entries.get(each)?.context;
         if (context) return context;

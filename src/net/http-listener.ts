@@ -126,6 +126,9 @@ export class HttpListener {
     try {
       const target = readTarget(message.url ?? '');
       const client = this.#clientOf(message);
+      // RFC 9112 section 6.1: where a body ends that is coded otherwise, only the sender knows.
+      if ((message.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
+        throw new HttpError(501, 'Not Implemented');
       const request = new CheckedRequest(message, target, { address: client.address, secure: client.secure === true });
       await this.#handle(message, target, client)(request, response);
     } catch (error) {

@@ -1,7 +1,7 @@
 // The PROXY protocol, versions 1 and 2: a proxy's first words about whom it speaks for.
 import { isIPv4, isIPv6, type Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { type Origin, plainAddress } from './addresses.ts';
+import { type Origin, readAddress } from './addresses.ts';
 
 /** What a proxy says about a connection. */
 export interface ProxyHeader {
@@ -61,7 +61,7 @@ function parseLine(bytes: Buffer): ProxyHeader | undefined {
   if (!isAddress(source) || !isAddress(destination)) throw new Error('an address is malformed');
   const port = readPort(sourcePort);
   readPort(destinationPort);
-  return { length, origin: { address: canonical(source), port } };
+  return { length, origin: { address: readAddress(source) ?? source, port } };
 }
 
 function readPort(text: string): number {
@@ -86,7 +86,10 @@ function parseBinary(bytes: Buffer): ProxyHeader | undefined {
   const isShort = size === 12;
   const address = ipaddr.fromByteArray([...bytes.subarray(HEAD, HEAD + (isShort ? 4 : 16))]).toString();
   const port = bytes.readUInt16BE(HEAD + (isShort ? 8 : 32));
-  return { length, origin: { address: plainAddress(address), port, secure: readSecure(bytes.subarray(HEAD + size, length)) } };
+  return {
+    length,
+    origin: { address: readAddress(address) ?? address, port, secure: readSecure(bytes.subarray(HEAD + size, length)) },
+  };
 }
 
 /** Goes through the additions (section 2.2.2) and looks for the one about TLS. */
@@ -100,10 +103,6 @@ function readSecure(bytes: Buffer): boolean {
     at = end;
   }
   return isSecure;
-}
-
-function canonical(address: string): string {
-  return plainAddress(ipaddr.parse(address).toString());
 }
 
 /**

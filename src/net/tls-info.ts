@@ -16,6 +16,8 @@ export class SocketTlsInfo implements TlsInfo {
   readonly #socket: TLSSocket;
   /** Whether there are authorities that may vouch for clients. */
   readonly #hasAuthorities: boolean;
+  /** Remembered, since a socket's certificate does not change and is dear to read; null when it gives no hash. */
+  #endPoint: Buffer | null | undefined = undefined;
 
   constructor(socket: TLSSocket, hasAuthorities: boolean) {
     this.#socket = socket;
@@ -49,8 +51,12 @@ export class SocketTlsInfo implements TlsInfo {
   }
 
   serverEndPoint(): Buffer | undefined {
-    const certificate = this.#socket.getX509Certificate();
-    return certificate ? endPointHash(certificate) : undefined;
+    if (this.#endPoint === undefined) {
+      const certificate = this.#socket.getX509Certificate();
+      if (!certificate) return undefined;
+      this.#endPoint = endPointHash(certificate) ?? null;
+    }
+    return this.#endPoint ?? undefined;
   }
 
   peerCertificate(): { readonly certificate: PeerCertificate; readonly authorized: boolean } | undefined {

@@ -21,8 +21,7 @@ export function frameHead(opcode: number, length: number): string {
   const first = String.fromCharCode(0x80 | opcode);
   if (length < 126) return first + String.fromCharCode(length);
   if (length < 0x10000) return `${first}\x7e${String.fromCharCode(length >> 8, length & 255)}`;
-  const high = Math.floor(length / 0x1000000);
-  return `${first}\x7f\0\0\0${String.fromCharCode((high >> 16) & 255, (high >> 8) & 255, high & 255, (length >> 16) & 255, (length >> 8) & 255, length & 255)}`;
+  return `${first}\x7f\0\0\0\0${String.fromCharCode(length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255)}`;
 }
 
 /** A close frame with its code. */

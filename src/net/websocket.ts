@@ -17,7 +17,7 @@ const PROTOCOL = 'xmpp';
 const PING_EVERY = 45_000;
 const SWEEP_EVERY = 5000;
 
-/** What a WebSocket endpoint is made of. */
+/** What a WebSocket endpoint is made of. Options are read when they are used, so that they may change while it runs. */
 export interface WebSocketParts {
   readonly accept: Accept;
   /** Web pages that may connect, by their origins; '*' is all. */
@@ -61,6 +61,7 @@ export class WebSocketEndpoint implements WebSocketKeeper {
     const accept = createHash('sha1')
       .update(key + GUID)
       .digest('base64');
+    socket.setTimeout(0); // what HTTP has set; from here on it is pings that find dead clients
     const tcp = new TcpTransport(socket, client, this);
     tcp.send(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`,

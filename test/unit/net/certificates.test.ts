@@ -30,10 +30,17 @@ describe('certificates', () => {
   const place = (...path: string[]) => join(folder.path, 'certificates', ...path);
 
   /** Lays out a certificate as people do; returns it. */
-  async function put(domain: string, layout: 'certbot' | 'pem' | 'crt' = 'certbot', name = domain, now = Date.now()): Promise<X509Certificate> {
+  async function put(
+    domain: string,
+    layout: 'certbot' | 'pem' | 'crt' = 'certbot',
+    name = domain,
+    now = Date.now(),
+  ): Promise<X509Certificate> {
     const { certificate, key } = createSelfSigned(domain, now);
     const [cert, keyFile] =
-      layout === 'certbot' ? [place(name, 'fullchain.pem'), place(name, 'privkey.pem')] : [place(`${name}.${layout}`), place(`${name}.key`)];
+      layout === 'certbot'
+        ? [place(name, 'fullchain.pem'), place(name, 'privkey.pem')]
+        : [place(`${name}.${layout}`), place(`${name}.key`)];
     await mkdir(layout === 'certbot' ? place(name) : place(), { recursive: true });
     await writeFile(keyFile, key);
     await writeFile(cert, certificate);
@@ -44,9 +51,19 @@ describe('certificates', () => {
     const config = { type: 'c2s-tls' as const, port: 0, addresses: ['127.0.0.1'], proxyProtocol: false };
     const limits = roomyAddressLimits(log);
     const accepting = new Accepting();
-    const listener = new TcpListener({ config, certificates, limits, proxies: new TrustedProxies([]), log, accept: accepting.accept });
+    const listener = new TcpListener({
+      config,
+      certificates,
+      limits,
+      proxies: new TrustedProxies([]),
+      log,
+      accept: accepting.accept,
+    });
     await listener.listen();
-    cleanups.push(() => listener.close(), () => certificates.close());
+    cleanups.push(
+      () => listener.close(),
+      () => certificates.close(),
+    );
     cleanups.push(() => accepting.recorders.forEach(({ transport }) => void transport.destroy()));
     return listener.port;
   }
@@ -191,15 +208,31 @@ describe('certificates', () => {
 
   describe('that are broken', () => {
     const files = () => ({ cert: place('c.pem'), key: place('k.pem') });
-    const wrong: readonly (readonly [string, (parts: { certificate: string; key: string }) => { certificate?: string; key?: string }, RegExp])[] = [
+    const wrong: readonly (readonly [
+      string,
+      (parts: { certificate: string; key: string }) => { certificate?: string; key?: string },
+      RegExp,
+    ])[] = [
       ['a missing certificate', ({ key }) => ({ key }), /c\.pem cannot be read: ENOENT/],
       ['a missing key', ({ certificate }) => ({ certificate }), /k\.pem cannot be read: ENOENT/],
       ['no certificate', ({ key }) => ({ certificate: 'hello', key }), /c\.pem: expected a certificate in PEM form/],
       ['an empty certificate', ({ key }) => ({ certificate: '', key }), /c\.pem: expected a certificate in PEM form/],
-      ['a key in place of the certificate', ({ key }) => ({ certificate: key, key }), /c\.pem: expected a certificate in PEM form/],
+      [
+        'a key in place of the certificate',
+        ({ key }) => ({ certificate: key, key }),
+        /c\.pem: expected a certificate in PEM form/,
+      ],
       ['no key', ({ certificate }) => ({ certificate, key: 'hello' }), /k\.pem: expected a private key in PEM form/],
-      ['a certificate in place of the key', ({ certificate }) => ({ certificate, key: certificate }), /k\.pem: expected a private key/],
-      ['the key of another', ({ certificate }) => ({ certificate, key: createSelfSigned('x', 0).key }), /k\.pem is not the key of the certificate in .*c\.pem/],
+      [
+        'a certificate in place of the key',
+        ({ certificate }) => ({ certificate, key: certificate }),
+        /k\.pem: expected a private key/,
+      ],
+      [
+        'the key of another',
+        ({ certificate }) => ({ certificate, key: createSelfSigned('x', 0).key }),
+        /k\.pem is not the key of the certificate in .*c\.pem/,
+      ],
     ];
     for (const [name, make, message] of wrong) {
       it(`stop the start: ${name}`, async () => {
@@ -338,13 +371,24 @@ describe('certificates', () => {
       const certificates = await openStore(folder.path, undefined, { tls });
       const config = { type: 'c2s-tls' as const, port: 0, addresses: ['127.0.0.1'], proxyProtocol: false };
       const accepting = new Accepting();
-      const parts = { config, certificates, limits: roomyAddressLimits(log), proxies: new TrustedProxies([]), log, accept: accepting.accept };
+      const parts = {
+        config,
+        certificates,
+        limits: roomyAddressLimits(log),
+        proxies: new TrustedProxies([]),
+        log,
+        accept: accepting.accept,
+      };
       const listener = new TcpListener(parts);
       await listener.listen();
       const { cert, key } = options;
       const client = await dialTls(listener.port, cert === undefined ? {} : { cert, key: key! });
       const { transport } = await accepting.next();
-      cleanups.push(() => listener.close(), () => client.socket.destroy(), () => transport.destroy());
+      cleanups.push(
+        () => listener.close(),
+        () => client.socket.destroy(),
+        () => transport.destroy(),
+      );
       return transport.tls!.peerCertificate();
     }
 
@@ -367,7 +411,9 @@ describe('certificates', () => {
   describe('in channel bindings (RFC 5929 section 4.1)', () => {
     /** A certificate that claims to be signed by this algorithm; what is bound to is the claim. */
     function claiming(algorithm: Buffer): X509Certificate {
-      const [body, , signature] = readAll(readDer(new X509Certificate(createSelfSigned('x.example', 0).certificate).raw)!.content);
+      const [body, , signature] = readAll(
+        readDer(new X509Certificate(createSelfSigned('x.example', 0).certificate).raw)!.content,
+      );
       const [version, serial, , ...rest] = readAll(body!.content);
       const again = ({ tag, content }: DerValue) => der(tag, content);
       const tbs = sequence(again(version!), again(serial!), algorithm, ...rest.map(again));

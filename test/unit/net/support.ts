@@ -49,7 +49,12 @@ export function openStore(
   options: { tls?: Partial<TlsConfig>; log?: Log; now?: () => number } = {},
 ): Promise<CertificateStore> {
   return CertificateStore.open({
-    tls: { certificates: join(folder, 'certificates'), minVersion: 'TLSv1.2', clientCertificates: 'off', ...options.tls } as TlsConfig,
+    tls: {
+      certificates: join(folder, 'certificates'),
+      minVersion: 'TLSv1.2',
+      clientCertificates: 'off',
+      ...options.tls,
+    } as TlsConfig,
     hosts: new Map(Object.entries(hosts)),
     data: folder,
     log: options.log ?? new LogRecorder(),
@@ -150,7 +155,7 @@ export class Client {
 
 /** A client in the clear. */
 export async function dial(port: number, host = '127.0.0.1'): Promise<Client> {
-  const client = new Client(connect({ port, host, allowHalfOpen: true }));
+  const client = new Client(connect({ port, host, allowHalfOpen: true, noDelay: true }));
   await once(client.socket, 'connect');
   return client;
 }

@@ -32,7 +32,11 @@ describe('a TCP listener', () => {
     for (const { transport } of accepting.recorders) transport.destroy();
   });
 
-  async function listen(type: 'c2s' | 'c2s-tls', addresses = ['127.0.0.1'], limits = roomyAddressLimits(log)): Promise<TcpListener> {
+  async function listen(
+    type: 'c2s' | 'c2s-tls',
+    addresses = ['127.0.0.1'],
+    limits = roomyAddressLimits(log),
+  ): Promise<TcpListener> {
     const config = { type, port: 0, addresses, proxyProtocol: false };
     const parts = { config, certificates, limits, proxies: new TrustedProxies([]), log, accept: accepting.accept };
     const listener = new TcpListener({ ...parts, refused: (reason) => `<refused reason='${reason}'/>` });
@@ -257,7 +261,13 @@ describe('a TCP listener', () => {
     it('says which address cannot be had, and leaves nothing open', async () => {
       const { port } = await listen('c2s');
       const config = { type: 'c2s' as const, port, addresses: ['127.0.0.2', '127.0.0.1'], proxyProtocol: false };
-      const parts = { certificates, limits: roomyAddressLimits(log), proxies: new TrustedProxies([]), log, accept: accepting.accept };
+      const parts = {
+        certificates,
+        limits: roomyAddressLimits(log),
+        proxies: new TrustedProxies([]),
+        log,
+        accept: accepting.accept,
+      };
       await assert.rejects(new TcpListener({ ...parts, config }).listen(), /127\.0\.0\.1 port \d+ is in use by another program/);
       const again = new TcpListener({ ...parts, config: { ...config, addresses: ['127.0.0.2'] } });
       await again.listen();
