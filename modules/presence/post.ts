@@ -1,11 +1,18 @@
 import { Envelope, type Jid, type Log, type Maybe, nobody, type Resource, type Router, Stanza, StanzaError, xml } from '#core';
 
-/** Presence that the server sends for its users, still to be addressed. */
+// Presence that the server sends for its users, still to be addressed.
+
+/** A client is gone (RFC 6121 section 4.5). */
 export const UNAVAILABLE: Stanza = Stanza.of(xml('presence', { type: 'unavailable' }));
+/** Asks for the presence of a contact (RFC 6121 section 4.3). */
 export const PROBE: Stanza = Stanza.of(xml('presence', { type: 'probe' }));
+/** Asks to be allowed to see it (RFC 6121 section 3.1). */
 export const SUBSCRIBE: Stanza = Stanza.of(xml('presence', { type: 'subscribe' }));
+/** Allows it (RFC 6121 section 3.1). */
 export const SUBSCRIBED: Stanza = Stanza.of(xml('presence', { type: 'subscribed' }));
+/** Asks for it no more (RFC 6121 section 3.3). */
 export const UNSUBSCRIBE: Stanza = Stanza.of(xml('presence', { type: 'unsubscribe' }));
+/** Refuses it, or takes the permission back (RFC 6121 section 3.2). */
 export const UNSUBSCRIBED: Stanza = Stanza.of(xml('presence', { type: 'unsubscribed' }));
 
 /** Sends presence for the server's users. What cannot be delivered is dropped: nobody waits for an answer. */

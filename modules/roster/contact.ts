@@ -56,6 +56,7 @@ export class Contact {
     this.groups = groups.length === 0 ? NO_GROUPS : groups;
   }
 
+  /** A contact as the store has kept it. */
   static restore(jid: string, stored: StoredContact): Contact {
     let state = SUBSCRIPTIONS.indexOf(stored.subscription);
     if (stored.ask) state |= STATE.ask;
@@ -65,6 +66,7 @@ export class Contact {
     return new Contact(jid, state, stored.revision, stored.name, stored.groups);
   }
 
+  /** As clients see it. */
   get subscription(): Subscription {
     return SUBSCRIPTIONS[this.state & 3]!;
   }

@@ -166,7 +166,8 @@ export class Roster {
   }
 
   #checkLimits(before: Contact, after: Contact): void {
-    if (Buffer.byteLength(after.jid) > MAX_JID_BYTES) throw new StanzaError('not-acceptable', { text: 'The address is too long' });
+    if (Buffer.byteLength(after.jid) > MAX_JID_BYTES)
+      throw new StanzaError('not-acceptable', { text: 'The address is too long' });
     const { maxContacts, maxRequests } = this.#parts.limits;
     const isFull = after.isListed && !before.isListed && this.#listed >= maxContacts;
     if (isFull || (after.isPending && !before.isPending && this.#pending >= maxRequests)) {

@@ -43,9 +43,9 @@ function renderXep(
     '  <xmpp:SupportedXep>',
     `    <xmpp:xep rdf:resource='https://xmpp.org/extensions/xep-${number}.html'/>`,
     '    <xmpp:status>complete</xmpp:status>',
-    `    <xmpp:version>${escape(version)}</xmpp:version>`,
-    `    <xmpp:since>${escape(since)}</xmpp:since>`,
-    ...(note === undefined ? [] : [`    <xmpp:note xml:lang='en'>${escape(note)}</xmpp:note>`]),
+    `    <xmpp:version>${escapeXml(version)}</xmpp:version>`,
+    `    <xmpp:since>${escapeXml(since)}</xmpp:since>`,
+    ...(note === undefined ? [] : [`    <xmpp:note xml:lang='en'>${escapeXml(note)}</xmpp:note>`]),
     '  </xmpp:SupportedXep>',
     '</implements>',
   ];
@@ -56,6 +56,6 @@ function isNewer(version: string, other: string): boolean {
   return version.localeCompare(other, 'en', { numeric: true }) > 0;
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[&<>'"]/g, (char) => `&#${char.charCodeAt(0)};`);
 }

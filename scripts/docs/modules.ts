@@ -18,16 +18,16 @@ function renderRow({ name, doc, xeps = [], config }: Documented): string {
     return `[${number}](https://xmpp.org/extensions/xep-${number}.html) ${version}`;
   });
   const options = [...(config.describe().fields ?? [])].map(([option, about]) => renderOption(option, about));
-  return `| ${[`\`${name}\``, escape(doc), links.join(', '), options.join(', ')].join(' | ')} |`;
+  return `| ${[`\`${name}\``, escapeCell(doc), links.join(', '), options.join(', ')].join(' | ')} |`;
 }
 
 function renderOption(name: string, about: Description): string {
   if (about.required) return `\`${name}\` (required)`;
   if (about.default === undefined || about.kind === 'object') return `\`${name}\``;
-  const shown = escape(JSON.stringify(about.default).replaceAll('`', "'"));
+  const shown = escapeCell(JSON.stringify(about.default).replaceAll('`', "'"));
   return `\`${name}\` (\`${shown.length > 40 ? `${shown.slice(0, 39)}…` : shown}\`)`;
 }
 
-function escape(text: string): string {
+function escapeCell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 }

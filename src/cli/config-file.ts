@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { checkConfig, readConfigFile } from '../config/load.ts';
+import { ConfigError, ConfigErrors, problemsOf } from '../config/errors.ts';
+import { checkConfig, type RawConfig, readConfigFile } from '../config/load.ts';
 import type { ServerConfig } from '../config/server-config.ts';
+import { locate } from '../config/yaml.ts';
 import type { AnyModule } from '../module/module.ts';
 import { loadModules } from '../module/plugins.ts';
 
@@ -24,6 +26,8 @@ export function findConfig(named: string | undefined, env: Readonly<Record<strin
 export interface Configuration {
   readonly config: ServerConfig;
   readonly modules: ReadonlyMap<string, AnyModule>;
+  /** An error of taking it up, with the lines of the file where the config is to blame. */
+  place(error: unknown): unknown;
 }
 
 /** Reads a config file, loads its plugins and checks all of it. Throws ConfigError or ConfigErrors with everything that is wrong. */
@@ -33,7 +37,13 @@ export async function readConfiguration(
 ): Promise<Configuration> {
   const raw = await readConfigFile(file);
   const modules = await loadModules(raw);
-  return { config: checkConfig(raw, modules, env), modules };
+  return { config: checkConfig(raw, modules, env), modules, place: (error) => placeProblems(error, raw) };
+}
+
+function placeProblems(error: unknown, { file, yaml }: RawConfig): unknown {
+  if (!(error instanceof ConfigError) || error.place.file !== undefined) return error;
+  const located = problemsOf(error).map((problem) => locate(problem, file, yaml));
+  return located.length === 1 ? located[0] : new ConfigErrors(located);
 }
 
 /** The data folder that a config names, even where the rest of it is wrong. Throws as `readConfigFile` does. */

@@ -12,7 +12,7 @@ import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
 /** `parlance start`: runs until it is told to stop, and then ends in good order. Throws what kept it from starting. */
 export async function start(terminal: Terminal, options: { readonly config?: string }): Promise<ExitCode> {
   const file = findConfig(options.config, terminal.env);
-  const { config, modules } = await readConfiguration(file, terminal.env);
+  const { config, modules, place } = await readConfiguration(file, terminal.env);
   const log = createLog(config.log);
   const version = readVersion();
   log.info('starting', { version, config: file, node: process.versions.node, pid: process.pid });
@@ -21,6 +21,8 @@ export async function start(terminal: Terminal, options: { readonly config?: str
   try {
     const server = new Server(config, { modules, log });
     return await serve(server, { file, control, log, terminal, version });
+  } catch (error) {
+    throw place(error);
   } finally {
     await release(config.data);
     log.flush();
@@ -39,7 +41,7 @@ interface Run {
 }
 
 async function serve(server: Server, run: Run): Promise<ExitCode> {
-  const { log, terminal } = run;
+  const { log } = run;
   const reload = () => reloadServer(server, run);
   const signals = new Signals(
     log,
@@ -52,20 +54,21 @@ async function serve(server: Server, run: Run): Promise<ExitCode> {
     tell(server, run);
     await signals.stop;
     log.info('stopping', { clients: server.c2s.streams.size });
-    await server.stop();
-    log.info('stopped');
     return EXIT.ok;
   } finally {
     await control?.close();
+    await server.stop();
+    log.info('stopped');
     signals.close();
-    if (terminal.stdout.isTTY) log.flush();
   }
 }
 
 /** Reads the config file again. Returns what is only in force after a restart. */
 async function reloadServer(server: Server, { file, log, terminal }: Run): Promise<readonly string[]> {
-  const { config, modules } = await readConfiguration(file, terminal.env);
-  const notes = await server.reload(config, modules);
+  const { config, modules, place } = await readConfiguration(file, terminal.env);
+  const notes = await server.reload(config, modules).catch((error: unknown) => {
+    throw place(error);
+  });
   log.configure(config.log);
   for (const note of notes) log.warn(note);
   log.info('the config was taken up', { config: file });

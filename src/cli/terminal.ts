@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { type Readable, Writable } from 'node:stream';
 import { problemsOf } from '../config/errors.ts';
+import { StorageError } from '../storage/storage.ts';
 
 /** How a command ends; the same numbers in every command. */
 export const EXIT = {
@@ -58,6 +59,10 @@ export function reportFailure(terminal: Terminal, error: unknown): ExitCode {
     terminal.stderr.write(`parlance: ${error.message}\n`);
     return error.exitCode;
   }
+  if (error instanceof StorageError || isRefusal(error)) {
+    terminal.stderr.write(`parlance: ${error.message}\n`);
+    return EXIT.problem;
+  }
   try {
     for (const { message } of problemsOf(error)) terminal.stderr.write(`${message}\n`);
     return EXIT.problem;
@@ -65,6 +70,11 @@ export function reportFailure(terminal: Terminal, error: unknown): ExitCode {
     terminal.stderr.write(`parlance: a fault of the program: ${error instanceof Error ? error.stack : String(error)}\n`);
     return EXIT.fault;
   }
+}
+
+/** What the system has refused, such as a file that may not be read; its message says which. */
+function isRefusal(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
 }
 
 const MAX_SECRET = 65_536;

@@ -101,6 +101,7 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   defer(cleanup: () => Maybe<void>): void;
 }
 
+/** A module whatever its config, stores and API. */
 // biome-ignore lint/suspicious/noExplicitAny: the loader holds modules of every shape
 export type AnyModule = Module<any, any, any>;
 

@@ -9,6 +9,7 @@ import { WireClient } from '../support/wire-client.ts';
 
 const ROUNDS = Number(process.env['PARLANCE_CRASH_ROUNDS'] ?? 6);
 const SENDERS = 4;
+const PASSWORD = 'correct horse';
 const postgres = process.env['PARLANCE_TEST_POSTGRES'];
 
 /** What the server has confirmed. */
@@ -35,7 +36,7 @@ for (const [name, changes] of BACKENDS) {
           roster: {},
           presence: {},
           ping: {},
-          offline: { maxMessages: 1_000_000 },
+          offline: { maxMessages: 100_000 },
           register: { loopbackUnlimited: true },
         },
       });
@@ -68,7 +69,7 @@ for (const [name, changes] of BACKENDS) {
 
 async function makeAccounts(server: ServerProcess, names: readonly string[]): Promise<void> {
   const client = await WireClient.connect(server.http);
-  for (const name of names) assert.equal(await client.register(name, 'secret'), true);
+  for (const name of names) assert.equal(await client.register(name, PASSWORD), true);
   client.close();
 }
 
@@ -80,7 +81,7 @@ async function talk(server: ServerProcess, name: string, to: string, ledger: Led
   ledger.contacts.set(name, contacts);
   try {
     const client = await WireClient.connect(server.http);
-    await client.login(name, 'secret', 'talk');
+    await client.login(name, PASSWORD, 'talk');
     for (let next = (sent.at(-1) ?? 0) + 1000; ; next += 3) {
       const batch = [next, next + 1, next + 2];
       for (const number of batch)
@@ -100,7 +101,7 @@ async function registerMany(server: ServerProcess, prefix: string, ledger: Ledge
   try {
     for (let i = 0; ; i++) {
       const client = await WireClient.connect(server.http);
-      if (await client.register(`${prefix}x${i}`, 'secret')) ledger.accounts.push(`${prefix}x${i}`);
+      if (await client.register(`${prefix}x${i}`, PASSWORD)) ledger.accounts.push(`${prefix}x${i}`);
       client.close();
     }
   } catch {
@@ -110,7 +111,7 @@ async function registerMany(server: ServerProcess, prefix: string, ledger: Ledge
 
 async function checkMessages(server: ServerProcess, name: string, ledger: Ledger): Promise<void> {
   const client = await WireClient.connect(server.http);
-  await client.login(name, 'secret', 'wake');
+  await client.login(name, PASSWORD, 'wake');
   client.send('<presence/>');
   await client.ask("<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
   const got = new Map<string, number[]>();
@@ -146,7 +147,7 @@ async function untilQuiet(client: WireClient): Promise<ReturnType<WireClient['ta
 async function checkContacts(server: ServerProcess, ledger: Ledger): Promise<void> {
   for (const [name, contacts] of ledger.contacts) {
     const client = await WireClient.connect(server.http);
-    await client.login(name, 'secret', 'check');
+    await client.login(name, PASSWORD, 'check');
     const roster = await client.ask("<iq type='get'><query xmlns='jabber:iq:roster'/></iq>");
     const found = new Set(
       roster
@@ -166,7 +167,7 @@ async function checkContacts(server: ServerProcess, ledger: Ledger): Promise<voi
 async function checkAccounts(server: ServerProcess, ledger: Ledger): Promise<void> {
   for (const name of ledger.accounts) {
     const client = await WireClient.connect(server.http);
-    await client.login(name, 'secret', 'check');
+    await client.login(name, PASSWORD, 'check');
     client.close();
   }
 }

@@ -3,7 +3,11 @@
 import { client, jid as parseJid, xml } from '@xmpp/client';
 import { createClient } from 'stanza';
 import { $msg, $pres, Strophe } from 'strophe.js';
+import WebSocket from 'ws';
 import { bare, type Login, type Peer, Sightings } from './peer.ts';
+
+// Browsers have one; Node has none before version 22.
+Object.assign(globalThis, { WebSocket });
 
 /** @xmpp/client, by the address it connects to. */
 export class XmppClientPeer implements Peer {

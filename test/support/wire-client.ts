@@ -42,12 +42,12 @@ export class WireClient {
   }
 
   /** Logs in with PLAIN and binds a resource. */
-  async login(username: string, password: string, resource: string): Promise<void> {
+  async login(username: string, password: string, resource: string, domain = 'localhost'): Promise<void> {
     const initial = Buffer.from(`\0${username}\0${password}`).toString('base64');
     this.send(`<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>${initial}</auth>`);
     const answer = await this.until(({ name }) => name === 'success' || name === 'failure');
     if (answer.name === 'failure') throw new Error(`log-in failed: ${answer}`);
-    this.send(`<open xmlns='${NS_FRAMING}' to='localhost' version='1.0'/>`);
+    this.send(`<open xmlns='${NS_FRAMING}' to='${domain}' version='1.0'/>`);
     await this.until((element) => element.name === 'stream:features');
     const bound = await this.ask(
       `<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>${resource}</resource></bind></iq>`,

@@ -40,7 +40,10 @@ describe('roster versions (RFC 6121 section 2.6)', () => {
     return query!.attrs['ver'];
   }
 
-  const itemsOf = (query: Element | undefined) => query!.getChildren('item').map(({ attrs }) => `${attrs['jid']} ${attrs['subscription']}`);
+  const itemsOf = (query: Element | undefined) =>
+    query!.getChildren('item').map(({ attrs }) => `${attrs['jid']} ${attrs['subscription']}`);
+
+  const allOf = (query: Element | undefined) => query!.getChildElements().map(String).sort();
 
   it('are announced in the stream features, and so is pre-approval (sections 2.6.1 and 3.4)', async () => {
     const { transport } = host.connect();
@@ -143,7 +146,7 @@ describe('roster versions (RFC 6121 section 2.6)', () => {
     assert.equal(String(pushes[0]!.getChild('item')), '<item jid="a@example.net" subscription="none" ask="subscribe"/>');
   });
 
-  const UNKNOWN = ['0', '1', '-1', '0-0', '0-1', 'x-1', '1e1', 'NaN', "&apos;; DROP TABLE x", '__proto__', '9'.repeat(1000)];
+  const UNKNOWN = ['0', '1', '-1', '0-0', '0-1', 'x-1', '1e1', 'NaN', '&apos;; DROP TABLE x', '__proto__', '9'.repeat(1000)];
   for (const ver of UNKNOWN) {
     it(`that are none of ours get everything: ${ver.slice(0, 20)}`, async () => {
       assert.equal(itemsOf((await fetch(garden, ver)).query).length, 5);
@@ -152,7 +155,14 @@ describe('roster versions (RFC 6121 section 2.6)', () => {
 
   it('from the future get everything', async () => {
     const [epoch, revision] = (await version()).split('-');
-    for (const ver of [`${epoch}-${Number(revision) + 1}`, `${epoch}-0x1`, `${epoch}-1.0`, `${epoch}-`, `${epoch}- 1`, `${epoch}-01`]) {
+    for (const ver of [
+      `${epoch}-${Number(revision) + 1}`,
+      `${epoch}-0x1`,
+      `${epoch}-1.0`,
+      `${epoch}-`,
+      `${epoch}- 1`,
+      `${epoch}-01`,
+    ]) {
       assert.equal((await fetch(garden, ver)).query?.getChildren('item').length, 5, ver);
     }
   });
@@ -198,14 +208,14 @@ describe('roster versions (RFC 6121 section 2.6)', () => {
     await settle();
     const known = await version();
     await edit("<item jid='tybalt@example.org' subscription='remove'/>");
-    const whole = String((await fetch(garden, '')).query);
+    const whole = allOf((await fetch(garden, '')).query);
     await before.modules.stop();
 
     const next = await startHost([roster, presence], { storage });
     const juliet = await next.login('juliet', 'garden');
     assert.deepEqual((await fetch(juliet, known)).pushes.map(itemsOf), [['tybalt@example.org remove']]);
-    assert.equal(String((await fetch(juliet, '')).query), whole);
-    assert.match(whole, /ask="subscribe".*approved="true"/s);
+    assert.deepEqual(allOf((await fetch(juliet, '')).query), whole);
+    assert.match(whole.join(), /approved="true".*ask="subscribe"/s);
     await next.stop();
   });
 });

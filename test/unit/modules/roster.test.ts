@@ -12,7 +12,10 @@ import { startHost, type TestHost } from '../../support/start-host.ts';
 const NS = 'jabber:iq:roster';
 const GET = `<iq type='get'><query xmlns='${NS}'/></iq>`;
 const set = (items: string) => `<iq type='set'><query xmlns='${NS}'>${items}</query></iq>`;
-const itemsOf = async (probe: Probe) => payloadOf(await probe.ask(GET)).getChildren('item').map(String);
+const itemsOf = async (probe: Probe) =>
+  payloadOf(await probe.ask(GET))
+    .getChildren('item')
+    .map(String);
 
 describe('roster (RFC 6121 section 2)', () => {
   let host: TestHost;
@@ -105,7 +108,8 @@ describe('roster (RFC 6121 section 2)', () => {
 
   it('keeps all of many changes made at once by several clients', async () => {
     const garden = await host.login('juliet', 'garden');
-    for (let i = 0; i < 40; i++) (i % 2 ? juliet : garden).send(set(`<item jid='c${i}@example.net'/>`).replace('<iq', `<iq id='${i}'`));
+    for (let i = 0; i < 40; i++)
+      (i % 2 ? juliet : garden).send(set(`<item jid='c${i}@example.net'/>`).replace('<iq', `<iq id='${i}'`));
     await settle();
     assert.equal((await itemsOf(juliet)).length, 40);
     for (const probe of [juliet, garden]) assert.equal(probe.take().filter(({ attrs }) => attrs['type'] === 'result').length, 20);
@@ -165,11 +169,7 @@ describe('roster: what is refused', () => {
     ['an empty group', "<item jid='a@example.net'><group/></item>", 'not-acceptable'],
     ['a group that is too long', `<item jid='a@example.net'><group>${long}</group></item>`, 'not-acceptable'],
     ['a group twice', "<item jid='a@example.net'><group>x</group><group>x</group></item>", 'bad-request'],
-    [
-      'too many groups',
-      "<item jid='a@example.net'><group>x</group><group>y</group><group>z</group></item>",
-      'not-acceptable',
-    ],
+    ['too many groups', "<item jid='a@example.net'><group>x</group><group>y</group><group>z</group></item>", 'not-acceptable'],
     ['the removal of a full jid', "<item jid='a@example.net/x' subscription='remove'/>", 'bad-request'],
   ];
   for (const [name, items, condition] of SETS) {
@@ -184,7 +184,8 @@ describe('roster: what is refused', () => {
       await juliet.ask(set(`<item jid='${name}@example.net' name='${name}'><group>${name}</group></item>`));
     }
     const found = (await itemsOf(juliet)).join('');
-    for (const name of ['__proto__', 'constructor']) assert.match(found, new RegExp(`name="${name}"[^>]*><group>${name}</group>`));
+    for (const name of ['__proto__', 'constructor'])
+      assert.match(found, new RegExp(`name="${name}"[^>]*><group>${name}</group>`));
   });
 
   it('more contacts than allowed; those that are there can still be edited and removed', async () => {
@@ -223,7 +224,8 @@ describe('roster: what is refused', () => {
       const push = `to='juliet@example.org/balcony'><query xmlns='${NS}'>${ITEM}</query></iq>`;
       assert.equal(conditionOf(await tybalt.ask(`<iq type='set' ${push}`)), 'forbidden');
       assert.equal(conditionOf(await garden.ask(`<iq type='set' ${push}`)), 'forbidden');
-      for (const from of ['x@elsewhere.example', 'elsewhere.example']) await there.send(`<iq type='set' id='1' from='${from}' ${push}`);
+      for (const from of ['x@elsewhere.example', 'elsewhere.example'])
+        await there.send(`<iq type='set' id='1' from='${from}' ${push}`);
       assert.equal((await there.take()).length, 2);
       await juliet.quiet();
     });
