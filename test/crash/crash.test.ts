@@ -68,9 +68,11 @@ for (const [name, changes] of BACKENDS) {
 }
 
 async function makeAccounts(server: ServerProcess, names: readonly string[]): Promise<void> {
-  const client = await WireClient.connect(server.http);
-  for (const name of names) assert.equal(await client.register(name, PASSWORD), true);
-  client.close();
+  for (const name of names) {
+    const client = await WireClient.connect(server.http);
+    assert.equal(await client.register(name, PASSWORD), true);
+    client.close();
+  }
 }
 
 /** Sends until the line breaks, and notes what was confirmed. */
