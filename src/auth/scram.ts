@@ -1,4 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { randomToken } from '../random.ts';
 import { SaslError } from '../stanza/errors.ts';
 import type { ScramHash, ScramKeys } from './accounts.ts';
 import { checkAuthzid, decodeText, prepareUsername } from './identity.ts';
@@ -19,7 +20,7 @@ const MAX_NONCE = 1024;
 /** Makes the nonce of an exchange; another one only in tests, for the vectors of the RFCs. */
 export type MakeNonce = () => string;
 
-const makeNonce: MakeNonce = () => randomBytes(NONCE_LENGTH).toString('base64');
+const makeNonce: MakeNonce = () => randomToken(NONCE_LENGTH);
 
 /** SCRAM with this hash, bound to the TLS connection (`isPlus`) or not. */
 export function scram(

@@ -49,6 +49,8 @@ export class StoredAccounts implements Accounts {
   /** Names that are being made or removed, each with the end of it. */
   readonly #busy = new Map<string, Promise<unknown>>();
   #iterations: number;
+  /** The keys of who does not exist: nothing hashes to them. */
+  readonly #nobody = randomBytes(64);
 
   constructor(parts: StoredAccountsParts) {
     this.#parts = parts;
@@ -144,7 +146,12 @@ export class StoredAccounts implements Accounts {
   #fakeKeys(username: string, hash: ScramHash): ScramKeys {
     const salt = createHmac('sha256', this.#parts.secret).update(`${hash}\0${username}`).digest().subarray(0, SALT_LENGTH);
     const length = HASH_LENGTH[hash];
-    return { salt, iterations: this.#iterations, storedKey: randomBytes(length), serverKey: randomBytes(length) };
+    return {
+      salt,
+      iterations: this.#iterations,
+      storedKey: this.#nobody.subarray(0, length),
+      serverKey: this.#nobody.subarray(0, length),
+    };
   }
 
   /** What is stored now, whatever is remembered. */

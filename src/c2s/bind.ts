@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { Jid, JidError } from '../jid.ts';
+import { randomToken } from '../random.ts';
 import { StanzaError } from '../stanza/errors.ts';
 import { Session } from './session.ts';
 import type { C2sStream } from './stream.ts';
@@ -47,5 +47,5 @@ function prepare(resource: string): string {
 
 /** Not to be guessed, so that a stranger cannot address a client it has not seen (RFC 6120 section 13.10.2). */
 function randomResource(): string {
-  return randomBytes(12).toString('base64url');
+  return randomToken(12);
 }

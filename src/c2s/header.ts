@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { Jid } from '../jid.ts';
+import { randomToken } from '../random.ts';
 import { StreamError } from '../stanza/errors.ts';
 import { escapeXml } from '../xml/escape.ts';
 
@@ -34,7 +34,7 @@ function checkVersion(version: string | undefined): void {
 
 /** Our own header, in the framing of the transport. `domain` is what we serve, or what was asked for when we do not know it. */
 export function writeHeader(framed: boolean, domain: string | undefined, to: string | undefined): string {
-  const id = randomBytes(16).toString('base64url');
+  const id = randomToken(16);
   const addresses = `${domain === undefined ? '' : ` from='${escapeXml(domain)}'`}${to === undefined ? '' : ` to='${escapeXml(to)}'`}`;
   const common = `${addresses} id='${id}' version='1.0' xml:lang='en'`;
   if (framed) return `<open xmlns='${NS_FRAMING}'${common}/>`;
