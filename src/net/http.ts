@@ -34,5 +34,3 @@ export class HttpError extends Error {
     this.status = status;
   }
 }
-
-export { HttpListener, type HttpListenerParts } from './http-listener.ts';

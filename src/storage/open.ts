@@ -42,7 +42,7 @@ function openEngine(config: StorageConfig, log: Log): Engine {
     case 'postgresql':
       return new Postgres({ ...config, url: config.url?.reveal(), password: config.password?.reveal() }, log);
     case 'memory':
-      return new SqliteMemory();
+      return new SqliteMemory(log);
   }
 }
 

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Log } from '../log.ts';
 import { Batches, type Outcome, type Pending } from './batches.ts';
 import type { Counters, Engine, Row, Statement } from './engine.ts';
+import { knexLog } from './knex-log.ts';
 import { StorageError } from './storage.ts';
 
 /** How to reach a PostgreSQL server. */
@@ -21,10 +22,12 @@ export interface PostgresSettings {
 
 const INT8 = 20;
 const CONNECT_TIMEOUT = 10_000;
+/** Milliseconds after which a server that does not answer counts as gone; migrations may take longer. */
+const QUERY_TIMEOUT = 30_000;
 /** One number for all processes of Parlance: whoever holds it may change the schema. */
 const SCHEMA_LOCK = 7_205_381;
 /** Classes and codes of PostgreSQL's errors after which the same statement fails again (its manual, appendix A). */
-const REFUSED = /^(22|23|42)/;
+const REFUSED = /^(22|23|42|54)/;
 const FULL = /^53(1|2)00$/;
 
 /** PostgreSQL: reads on a pool, writes in batches on one connection, each batch a transaction. */
@@ -46,7 +49,14 @@ export class Postgres implements Engine {
     this.#pool.on('error', (error) => log.warn('a connection to PostgreSQL broke', { error }));
     this.#batches = new Batches((batch) => this.#commit(batch));
     this.stats = this.#batches.counters;
-    this.knex = knex({ client: 'pg', connection: this.#config as Knex.PgConnectionConfig, pool: { min: 0, max: 4 } });
+    // A migration may take longer than any query of ours.
+    const { query_timeout: _, ...patient } = this.#config;
+    this.knex = knex({
+      client: 'pg',
+      connection: patient as Knex.PgConnectionConfig,
+      pool: { min: 0, max: 4 },
+      log: knexLog(log),
+    });
   }
 
   isIn(column: string): string {
@@ -118,7 +128,9 @@ export class Postgres implements Engine {
       await client.query('COMMIT');
       return changes;
     } catch (error) {
-      await client.query('ROLLBACK').catch(() => this.#drop(client));
+      // Only a server that answers can be asked to undo it; without the connection it does so by itself.
+      if (error instanceof pg.DatabaseError) await client.query('ROLLBACK').catch(() => this.#drop(client));
+      else this.#drop(client);
       throw error;
     }
   }
@@ -172,14 +184,17 @@ function nameOf(sql: string): string {
 
 function clientConfig(settings: PostgresSettings): pg.ClientConfig {
   const { url, host, port, user, password, database, tls } = settings;
-  const isLocal = host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(host);
+  const target = url === undefined ? host : hostOf(url);
+  const isLocal = target.startsWith('/') || ['localhost', '127.0.0.1', '[::1]', '::1'].includes(target);
   const mode = tls === 'auto' ? (isLocal ? 'off' : 'verify') : tls;
   const where =
     url === undefined ? { host, port, user, database, ...(password !== undefined && { password }) } : { connectionString: url };
   return {
     ...where,
-    ...(url === undefined || tls !== 'auto' ? { ssl: mode === 'off' ? false : { rejectUnauthorized: mode === 'verify' } } : {}),
+    // What a URL says of TLS itself (sslmode) counts.
+    ...(url?.includes('sslmode=') ? {} : { ssl: mode === 'off' ? false : { rejectUnauthorized: mode === 'verify' } }),
     connectionTimeoutMillis: CONNECT_TIMEOUT,
+    query_timeout: QUERY_TIMEOUT,
     keepAlive: true,
     application_name: 'parlance',
     types: {
@@ -188,6 +203,13 @@ function clientConfig(settings: PostgresSettings): pg.ClientConfig {
         oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
     },
   };
+}
+
+/** The host of a URL; one without a host is for this machine. */
+function hostOf(url: string): string {
+  if (!URL.canParse(url)) return 'localhost';
+  const { hostname, searchParams } = new URL(url);
+  return searchParams.get('host') ?? (decodeURIComponent(hostname) || 'localhost');
 }
 
 function toStorageError(error: unknown): StorageError {

@@ -32,8 +32,8 @@ export class SqliteConnection {
   }
 
   /**
-   * Does the writes in one transaction. When one of them cannot be done, each is done in a transaction of its own, so that it
-   * fails alone. Never throws.
+   * Does the writes in one transaction. When one of them cannot be done it fails alone: they are done again, each within a
+   * savepoint, and still share one commit. Never throws.
    */
   commit(writes: readonly (readonly Statement[])[]): readonly SqliteOutcome[] {
     try {
@@ -41,13 +41,25 @@ export class SqliteConnection {
     } catch (error) {
       if (writes.length === 1 || isStorageWide(error)) return writes.map(() => describe(error));
     }
-    return writes.map((statements) => {
-      try {
-        return this.#inTransaction(() => this.#run(statements));
-      } catch (error) {
-        return describe(error);
-      }
-    });
+    try {
+      return this.#inTransaction(() => writes.map((statements) => this.#attempt(statements)));
+    } catch (error) {
+      return writes.map(() => describe(error));
+    }
+  }
+
+  #attempt(statements: readonly Statement[]): SqliteOutcome {
+    this.prepare('SAVEPOINT attempt').run();
+    try {
+      const changes = this.#run(statements);
+      this.prepare('RELEASE attempt').run();
+      return changes;
+    } catch (error) {
+      if (isStorageWide(error)) throw error;
+      this.prepare('ROLLBACK TO attempt').run();
+      this.prepare('RELEASE attempt').run();
+      return describe(error);
+    }
   }
 
   #inTransaction<T>(work: () => T): T {

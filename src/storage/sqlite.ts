@@ -7,6 +7,7 @@ import BetterSqlite from 'knex/lib/dialects/better-sqlite3/index.js';
 import type { Log } from '../log.ts';
 import { Batches, type Outcome, type Pending } from './batches.ts';
 import { Counters, type Engine, type Row, type Statement } from './engine.ts';
+import { knexLog } from './knex-log.ts';
 import { bindable, SqliteConnection, type SqliteOutcome } from './sqlite-connection.ts';
 import type { WriterReply, WriterRequest } from './sqlite-writer.ts';
 import { StorageError } from './storage.ts';
@@ -15,12 +16,12 @@ import { StorageError } from './storage.ts';
 abstract class Sqlite implements Engine {
   readonly knex: Knex;
   abstract readonly stats: Counters;
-  /** For reads, and for what knex does. */
+  /** For reads. */
   protected readonly connection: SqliteConnection;
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: SqliteConnection, log: Log, forKnex = connection) {
     this.connection = connection;
-    this.knex = openKnex(connection.db);
+    this.knex = openKnex(forKnex.db, log);
   }
 
   abstract write(statements: readonly Statement[]): Promise<readonly number[]>;
@@ -48,9 +49,10 @@ abstract class Sqlite implements Engine {
   }
 
   async exclusively<T>(work: (trx: Knex) => Promise<T>): Promise<T> {
+    await this.knex.raw('CREATE TABLE IF NOT EXISTS parlance_lock (id INTEGER PRIMARY KEY)');
     return this.knex.transaction(async (trx) => {
-      // The first write takes the lock for all; the next process waits here.
-      await trx.raw('CREATE TABLE IF NOT EXISTS parlance_lock (id INTEGER PRIMARY KEY)');
+      // A write has to be the first of all, since it takes the lock and waits for whoever has it. Behind a read it could not wait:
+      // what was read would be of the past (SQLITE_BUSY_SNAPSHOT).
       await trx.raw('DELETE FROM parlance_lock');
       return work(trx);
     });
@@ -61,12 +63,17 @@ abstract class Sqlite implements Engine {
 export class SqliteFile extends Sqlite {
   readonly stats: Counters;
   readonly #file: string;
+  readonly #forKnex: SqliteConnection;
   readonly #log: Log;
   readonly #batches: Batches;
   #writer: Writer | undefined = undefined;
 
   constructor(file: string, log: Log) {
-    super(openFile(file));
+    // knex has one of its own: what it does in a transaction is nobody else's to read before it is committed.
+    const connection = openFile(file);
+    const forKnex = new SqliteConnection(file);
+    super(connection, log, forKnex);
+    this.#forKnex = forKnex;
     this.#file = file;
     this.#log = log;
     this.#batches = new Batches((batch) => this.#commit(batch));
@@ -80,13 +87,15 @@ export class SqliteFile extends Sqlite {
   async close(): Promise<void> {
     await this.#batches.close();
     await this.knex.destroy();
+    this.#forKnex.db.close();
     this.connection.db.close();
     await this.#writer?.close();
   }
 
   async #commit(batch: readonly Pending[]): Promise<readonly Outcome[]> {
     try {
-      this.#writer ??= new Writer(this.#file);
+      // One that died while it had nothing to do is replaced; it would never answer.
+      if (!this.#writer || this.#writer.hasEnded) this.#writer = new Writer(this.#file);
       const outcomes = await this.#writer.commit(batch.map(({ statements }) => statements));
       return outcomes.map(toOutcome);
     } catch (error) {
@@ -103,8 +112,8 @@ export class SqliteFile extends Sqlite {
 export class SqliteMemory extends Sqlite {
   readonly stats = new Counters();
 
-  constructor() {
-    super(new SqliteConnection(':memory:'));
+  constructor(log: Log) {
+    super(new SqliteConnection(':memory:'), log);
   }
 
   async write(statements: readonly Statement[]): Promise<readonly number[]> {
@@ -126,6 +135,7 @@ export class SqliteMemory extends Sqlite {
 
 /** The writing thread, seen from here: one batch at a time. */
 class Writer {
+  hasEnded = false;
   readonly #worker: Worker;
   #answer: { resolve(reply: WriterReply): void; reject(error: Error): void } | undefined = undefined;
 
@@ -133,7 +143,10 @@ class Writer {
     this.#worker = new Worker(new URL('./sqlite-writer.js', import.meta.url), { workerData: { file } });
     this.#worker.on('message', (reply: WriterReply) => this.#answer?.resolve(reply));
     this.#worker.on('error', (error: Error) => this.#answer?.reject(error));
-    this.#worker.on('exit', () => this.#answer?.reject(new Error('the thread has ended')));
+    this.#worker.on('exit', () => {
+      this.hasEnded = true;
+      this.#answer?.reject(new Error('the thread has ended'));
+    });
     // What waits for a commit keeps the process alive, an idle thread does not.
     this.#worker.unref();
   }
@@ -144,6 +157,7 @@ class Writer {
   }
 
   async close(): Promise<void> {
+    if (this.hasEnded) return;
     await this.#ask('close').catch(() => undefined);
     await this.#worker.terminate();
   }
@@ -179,12 +193,16 @@ function openFile(file: string): SqliteConnection {
     chmodSync(file, 0o600);
     return new SqliteConnection(file);
   } catch (error) {
-    throw new StorageError('unavailable', `${file} cannot be opened: ${error instanceof Error ? error.message : String(error)}`, error);
+    throw new StorageError(
+      'unavailable',
+      `${file} cannot be opened: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    );
   }
 }
 
 /** knex on a connection that is ours to close: in memory there can be no second one. */
-function openKnex(db: Database.Database): Knex {
+function openKnex(db: Database.Database, log: Log): Knex {
   class Client extends BetterSqlite {
     override async acquireRawConnection(): Promise<Database.Database> {
       return db;
@@ -192,5 +210,11 @@ function openKnex(db: Database.Database): Knex {
 
     override async destroyRawConnection(): Promise<void> {}
   }
-  return knex({ client: Client, connection: { filename: '' }, useNullAsDefault: true, pool: { min: 1, max: 1 } });
+  return knex({
+    client: Client,
+    connection: { filename: '' },
+    useNullAsDefault: true,
+    pool: { min: 1, max: 1 },
+    log: knexLog(log),
+  });
 }

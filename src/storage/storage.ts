@@ -11,6 +11,8 @@ export interface MapStore<T> {
   entries(owner: string): Promise<ReadonlyMap<string, T>>;
   /** Writes all changes or none; undefined deletes. */
   update(owner: string, changes: ReadonlyMap<string, T | undefined>): Promise<void>;
+  /** Writes a value unless there is one already. True when it was written; of all who try at once, in whatever process, one is. */
+  insert(owner: string, key: string, value: T): Promise<boolean>;
   /** Deletes all values of an owner. */
   clear(owner: string): Promise<void>;
   /** Owners that have any value, ascending from behind `after`, at most `max` (1000). */

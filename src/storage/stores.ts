@@ -25,21 +25,22 @@ export class SqlMapStore<T> implements MapStore<T> {
   readonly #engine: Engine;
   readonly #host: string;
   readonly #spec: MapStoreSpec<T>;
-  readonly #sql: Readonly<Record<'get' | 'entries' | 'put' | 'remove' | 'clear' | 'owners', string>>;
+  readonly #sql: Readonly<Record<'get' | 'entries' | 'put' | 'insert' | 'remove' | 'clear' | 'owners' | 'ownersAfter', string>>;
 
   constructor(engine: Engine, table: string, host: string, spec: MapStoreSpec<T>) {
     this.#engine = engine;
     this.#host = host;
     this.#spec = spec;
+    const insert = `INSERT INTO "${table}" (host, owner, key, version, value) VALUES (?, ?, ?, ?, ?) ON CONFLICT (host, owner, key) DO `;
     this.#sql = {
       get: `SELECT version, value FROM "${table}" WHERE host = ? AND owner = ? AND key = ?`,
       entries: `SELECT key, version, value FROM "${table}" WHERE host = ? AND owner = ? ORDER BY key`,
-      put:
-        `INSERT INTO "${table}" (host, owner, key, version, value) VALUES (?, ?, ?, ?, ?) ` +
-        'ON CONFLICT (host, owner, key) DO UPDATE SET version = excluded.version, value = excluded.value',
+      put: `${insert}UPDATE SET version = excluded.version, value = excluded.value`,
+      insert: `${insert}NOTHING`,
       remove: `DELETE FROM "${table}" WHERE host = ? AND owner = ? AND key = ?`,
       clear: `DELETE FROM "${table}" WHERE host = ? AND owner = ?`,
-      owners: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? AND owner > ? ORDER BY owner LIMIT ?`,
+      owners: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? ORDER BY owner LIMIT ?`,
+      ownersAfter: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? AND owner > ? ORDER BY owner LIMIT ?`,
     };
   }
 
@@ -61,11 +62,17 @@ export class SqlMapStore<T> implements MapStore<T> {
     const statements: Statement[] = [];
     for (const [key, value] of changes) {
       checkText(key, 'a key');
-      const place = [this.#host, owner, key];
-      if (value === undefined) statements.push({ sql: this.#sql.remove, values: place });
-      else statements.push({ sql: this.#sql.put, values: [...place, this.#spec.version, JSON.stringify(value)] });
+      if (value === undefined) statements.push({ sql: this.#sql.remove, values: [this.#host, owner, key] });
+      else statements.push({ sql: this.#sql.put, values: this.#row(owner, key, value) });
     }
     if (statements.length > 0) await this.#engine.write(statements);
+  }
+
+  async insert(owner: string, key: string, value: T): Promise<boolean> {
+    checkText(owner, 'an owner');
+    checkText(key, 'a key');
+    const [changes] = await this.#engine.write([{ sql: this.#sql.insert, values: this.#row(owner, key, value) }]);
+    return changes === 1;
   }
 
   async clear(owner: string): Promise<void> {
@@ -73,9 +80,14 @@ export class SqlMapStore<T> implements MapStore<T> {
     await this.#engine.write([{ sql: this.#sql.clear, values: [this.#host, owner] }]);
   }
 
-  async owners(after = '', max = 1000): Promise<readonly string[]> {
-    checkText(after, 'an owner');
-    return (await this.#read(this.#sql.owners, after, max)).map((row) => String(row['owner']));
+  async owners(after?: string, max = 1000): Promise<readonly string[]> {
+    if (after !== undefined) checkText(after, 'an owner');
+    const rows = after === undefined ? this.#read(this.#sql.owners, max) : this.#read(this.#sql.ownersAfter, after, max);
+    return (await rows).map((row) => String(row['owner']));
+  }
+
+  #row(owner: string, key: string, value: T): readonly Value[] {
+    return [this.#host, owner, key, this.#spec.version, JSON.stringify(value)];
   }
 
   #read(sql: string, ...values: readonly Value[]) {

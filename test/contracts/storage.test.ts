@@ -143,7 +143,7 @@ function describeMap(about: Subject): void {
 
   it('lists owners, a page at a time', async () => {
     const { notes } = await about.open();
-    for (const owner of ['c', 'a', 'b', 'd'])
+    for (const owner of ['c', 'a', '', 'b', 'd'])
       await notes.update(
         owner,
         new Map([
@@ -151,7 +151,8 @@ function describeMap(about: Subject): void {
           ['y', { text: '' }],
         ]),
       );
-    assert.deepEqual(await notes.owners(), ['a', 'b', 'c', 'd']);
+    assert.deepEqual(await notes.owners(), ['', 'a', 'b', 'c', 'd']);
+    assert.deepEqual(await notes.owners('', 1), ['a']);
     assert.deepEqual(await notes.owners('a', 2), ['b', 'c']);
     assert.deepEqual(await notes.owners('d'), []);
   });
