@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { GROUPS, SERVERS } from '../../../scripts/bench/catalog.ts';
+import { BenchError } from '../../../scripts/bench/errors.ts';
+import { chooseStages, readOptions } from '../../../scripts/bench/options.ts';
+
+function namesOf(groups: Parameters<typeof chooseStages>[0]): readonly (readonly string[])[] {
+  return chooseStages(groups).map(({ scenarios }) => scenarios.map(({ name }) => name));
+}
+
+describe('The options of the benchmark', () => {
+  it('measure everything three times when nothing is said', () => {
+    const { rounds, servers, groups, size, isQuick } = readOptions([])!;
+    assert.deepEqual({ rounds, servers, groups, isQuick }, { rounds: 3, servers: SERVERS, groups: GROUPS, isQuick: false });
+    assert.equal(size.accounts, 2000);
+    assert.equal(size.window, 6);
+  });
+
+  it('make it short and leave out what needs many clients when it is to be quick', () => {
+    const { rounds, groups, size } = readOptions(['--quick'])!;
+    assert.equal(rounds, 1);
+    assert.deepEqual(groups, ['pairs', 'tls', 'ws', 'presence', 'login']);
+    assert.equal(size.accounts, 400);
+    assert.equal(size.settle, 0, 'memory is not read');
+  });
+
+  it('make enough accounts for what is asked for, quick or not', () => {
+    assert.equal(readOptions(['--quick', '--scenarios', 'memory'])!.size.accounts, 2000);
+    assert.equal(readOptions(['--quick', '--scenarios', 'idle'])!.size.accounts, 2000);
+    assert.notEqual(readOptions(['--quick', '--scenarios', 'memory'])!.size.settle, 0);
+  });
+
+  it('name servers and scenarios in any order', () => {
+    const { servers, groups } = readOptions(['--only', 'relay, parlance', '--scenarios', 'ws,pairs'])!;
+    assert.deepEqual(servers, ['parlance', 'relay']);
+    assert.deepEqual(groups, ['ws', 'pairs']);
+  });
+
+  it('take rounds, seconds, files and the format', () => {
+    const options = readOptions(['--rounds', '5', '--seconds', '1', '--json', 'a', '--from', 'b', 'c', '--markdown'])!;
+    const { rounds, size, json, from, isMarkdown } = options;
+    assert.deepEqual(
+      { rounds, window: size.window, json, from, isMarkdown },
+      { rounds: 5, window: 1, json: 'a', from: ['b', 'c'], isMarkdown: true },
+    );
+  });
+
+  it('are refused when they are wrong', () => {
+    for (const args of [
+      ['--rounds', '0'],
+      ['--rounds', '1.5'],
+      ['--rounds', 'x'],
+      ['--rounds'],
+      ['--seconds', '-1'],
+      ['--only', 'openfire'],
+      ['--only', ''],
+      ['--only', '__proto__'],
+      ['--scenarios', 'pairs,,tls'],
+      ['--unknown'],
+      ['extra'],
+    ]) {
+      assert.throws(() => readOptions(args), BenchError, args.join(' '));
+    }
+  });
+});
+
+describe('The stages of the benchmark', () => {
+  it('hold what was asked for and nothing else', () => {
+    assert.deepEqual(namesOf(['ws']), [['pairs-ws']]);
+    assert.deepEqual(namesOf(['pairs', 'latency']), [
+      ['pairs-w1', 'pairs-w8'],
+      ['open-2000', 'open-5000'],
+    ]);
+  });
+
+  it('log in with a freshly started server each time, which memory shares', () => {
+    assert.deepEqual(namesOf(['login']), [['login-plain'], ['login-tls'], ['login-scram']]);
+    assert.deepEqual(namesOf(['memory']), [['login-plain'], ['login-tls']]);
+  });
+});
