@@ -1,7 +1,7 @@
 // Makes a fresh clone ready: installs what is missing, compiles what has changed, and says what it does meanwhile.
 // Needs nothing but Node itself, since it runs before anything is installed.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,7 +15,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 if (!isInstalled()) await install();
-if (!process.argv.includes('--install-only')) await compile();
+await compile();
 
 /** What was installed was installed from this lockfile, for this Node (native modules are built for one). */
 function stamp() {
@@ -43,6 +43,7 @@ async function compile() {
   if (!existsSync(built)) console.log('Compiling ...');
   else if (!existsSync(join(top, 'dist', 'src', 'main.js')) && statSync(built)) rmSync(built);
   await run(process.execPath, [join(top, 'node_modules', 'ts7', 'bin', 'tsc'), '-p', top, '--incremental'], 'compiling');
+  chmodSync(join(top, 'dist', 'src', 'main.js'), 0o755);
 }
 
 /** Runs a command, with a line every ten seconds so that nobody thinks it hangs. Its failure is ours. */

@@ -48,7 +48,10 @@ const parlance: Contender = {
   },
   prepare(place) {
     const config = fillTemplate('parlance.yaml', place);
-    return { file: process.execPath, args: [join(TOP, 'dist', 'src', 'main.js'), 'start', '--config', config] };
+    return {
+      file: process.execPath,
+      args: ['--max-semi-space-size=4', join(TOP, 'dist', 'src', 'main.js'), 'start', '--config', config],
+    };
   },
 };
 
