@@ -1,5 +1,6 @@
 /** The surface that modules may import, as `#core` inside this project and as `parlance` outside. What is not here is the core's own business. */
 export type { AccountInfo, Accounts } from './auth/accounts.ts';
+export { isGuestName } from './auth/anonymous.ts';
 export type { ChannelBindingType, SaslContext, SaslExchange, SaslMechanism, SaslStep } from './auth/sasl.ts';
 export { bind } from './c2s/bind.ts';
 export { isSession, type Session } from './c2s/session.ts';
@@ -11,13 +12,20 @@ export { type Infer, option, type Schema } from './config/option.ts';
 export { after, HANDLED, type Handler, Hook, type Listener, type Maybe, Priority, Signal, type Verdict } from './hooks.ts';
 export type { Disco, DiscoItem, DiscoQuestion, Identity, NodeInfo } from './host/disco.ts';
 export { fanOut } from './host/fan-out.ts';
-export type { Binding, FeaturesOffer, HostHooks, HostSignals, Outgoing, StreamElement } from './host/hooks.ts';
+export type { AccountDeleting, Binding, FeaturesOffer, HostHooks, HostSignals, Outgoing, StreamElement } from './host/hooks.ts';
 export type { Query, QueryHandler, QueryTarget } from './host/queries.ts';
 export { sortableId } from './ids.ts';
 export { Jid, JidError } from './jid.ts';
 export type { Log } from './log.ts';
 export type { Metrics } from './metrics.ts';
-export { type AnyModule, defineModule, type Module, type ModuleContext, type ModuleRef } from './module/module.ts';
+export {
+  type AnyModule,
+  defineModule,
+  type Endpoints,
+  type Module,
+  type ModuleContext,
+  type ModuleRef,
+} from './module/module.ts';
 export { isLoopback, neighbourhood } from './net/addresses.ts';
 export { HttpError, type HttpHandler, type HttpRequest } from './net/http.ts';
 export type { Destination, Resource, Router } from './router/router.ts';

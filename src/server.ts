@@ -190,13 +190,13 @@ export class Server {
   }
 
   async #addHost(config: HostConfig, modules: ReadonlyMap<string, AnyModule>): Promise<void> {
-    const { storage, site: http, login } = this.#resources!;
+    const { storage, site: http, endpoints, login } = this.#resources!;
     const parts = {
       c2s: this.c2s,
       router: this.#router,
       log: this.#log,
       login,
-      services: { storage, http, metrics: this.metrics },
+      services: { storage, http, endpoints, metrics: this.metrics },
     };
     const served = await ServedHost.create(config, parts);
     await served.start(modules);

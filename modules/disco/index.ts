@@ -8,6 +8,7 @@ import {
   type Envelope,
   HANDLED,
   type Identity,
+  isSession,
   Jid,
   type Maybe,
   option,
@@ -67,6 +68,7 @@ export default defineModule({
     const { registry } = disco;
     const server: Identity = { category: 'server', type: 'im', name: config.name };
     const account: Identity = { category: 'account', type: 'registered' };
+    const guest: Identity = { category: 'account', type: 'anonymous' };
 
     disco.feature('account', NS_INFO);
     disco.feature('account', NS_ITEMS);
@@ -76,6 +78,7 @@ export default defineModule({
     iq.get('server', NS_ITEMS, 'query', (query) => showItems(readQuestion(query)));
     iq.get('self', NS_ITEMS, 'query', (query) => showItems(readQuestion(query)));
     on(hooks.iqReceived, answerForAccount, Priority.serve);
+    on(hooks.iqReceived, answerForGuest, Priority.serve);
 
     function showInfo(query: Query) {
       const question = readQuestion(query);
@@ -85,11 +88,16 @@ export default defineModule({
 
     function describe(question: DiscoQuestion): Maybe<DiscoInfo> {
       const at = question.to.local === '' ? 'server' : 'account';
-      const identities = [at === 'server' ? server : account, ...registry.identities(at)];
+      const identities = [at === 'server' ? server : isGuest(question.to) ? guest : account, ...registry.identities(at)];
       const features = registry.features(at);
       if (at === 'account') return tidy({ identities, features, forms: [] });
       const forms = [...registry.extensions].map((extension) => extension.forms?.(question) ?? []);
       return after(gather(forms), (lists) => tidy({ identities, features, forms: lists.flat() }));
+    }
+
+    /** XEP-0175 section 5: an anonymous client has no account, and says so. */
+    function isGuest({ bare }: Jid): boolean {
+      return router.resources(bare).some((resource) => isSession(resource) && resource.stream.isAnonymous);
     }
 
     function describeNode(question: DiscoQuestion): Maybe<DiscoInfo | undefined> {
@@ -125,6 +133,17 @@ export default defineModule({
       const question = { from, to, node: nodeOf(stanza.child('query', NS_ITEMS)) };
       if (to.bare === from.bare && question.node) return;
       return answerItems(env, question);
+    }
+
+    /** To everybody (XEP-0175 section 5), where the table of queries knows only accounts. */
+    function answerForGuest(env: Envelope): Maybe<Verdict> {
+      const { stanza, to, from } = env;
+      if (to.local === '' || to.resource !== '' || stanza.type !== 'get' || !stanza.has('query', NS_INFO)) return;
+      if (to.bare === from.bare || !isGuest(to) || nodeOf(stanza.child('query', NS_INFO)) !== undefined) return;
+      return after(describe({ from, to, node: undefined }), (info) => {
+        env.origin.send(resultOf(env, writeInfo(info, undefined)));
+        return HANDLED;
+      });
     }
 
     async function answerItems(env: Envelope, question: DiscoQuestion): Promise<Verdict> {

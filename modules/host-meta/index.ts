@@ -17,15 +17,15 @@ export default defineModule({
   config: option.object({
     websocket: option.string({
       default: '',
-      doc: 'The public wss:// address of the WebSocket endpoint; empty: the address that host-meta itself was asked at.',
+      doc: 'The public wss:// address of the WebSocket endpoint; empty: the address that host-meta itself was asked at, with the path of http.websocket.',
     }),
     bosh: option.string({
       default: '',
-      doc: 'The public https:// address of the BOSH endpoint; empty: the address that host-meta itself was asked at.',
+      doc: 'The public https:// address of the BOSH endpoint; empty: the address that host-meta itself was asked at, with the path of http.bosh.',
     }),
   }),
 
-  setup({ config, http }) {
+  setup({ config, endpoints, http }) {
     // RFC 6415 section 2: XRD for everybody, and JSON under a name of its own.
     http('/.well-known/host-meta', (request, response) => {
       const links = findLinks(request).map((link) => xml('Link', { ...link }));
@@ -40,8 +40,8 @@ export default defineModule({
     });
 
     function findLinks(request: HttpRequest): Link[] {
-      const websocket = config.websocket || derive(request, 'ws', '/xmpp-websocket');
-      const bosh = config.bosh || derive(request, 'http', '/http-bind');
+      const websocket = config.websocket || derive(request, 'ws', endpoints.websocket);
+      const bosh = config.bosh || derive(request, 'http', endpoints.bosh);
       return [
         { rel: `${REL}websocket`, href: websocket },
         { rel: `${REL}xbosh`, href: bosh },

@@ -8,7 +8,7 @@ import {
   HANDLED,
   Hook,
   isSession,
-  type Jid,
+  Jid,
   type Maybe,
   mapStore,
   option,
@@ -59,7 +59,7 @@ export default defineModule({
   }),
   stores: { requests: mapStore<string>() },
 
-  setup({ accounts, config, hooks, log, on, router, signals, slot, stores: { requests }, use }): PresenceApi {
+  setup({ accounts, config, domain, hooks, log, on, router, signals, slot, stores: { requests }, use }): PresenceApi {
     const rosters = use(roster);
     const post = new Post(router, log);
     const audience = new Hook<Audience>('audience');
@@ -78,6 +78,7 @@ export default defineModule({
     on(hooks.presenceSent, send, Priority.serve);
     on(hooks.presenceReceived, receive, Priority.serve);
     on(signals.sessionClosed, withdraw);
+    on(hooks.accountDeleting, ({ username }) => subscriptions.endAll(Jid.of(username, domain)), Priority.serve);
     on(rosters.removed, ({ account, contact }) => subscriptions.end(account, contact));
 
     function offerPreapproval({ stream, features }: FeaturesOffer): void {

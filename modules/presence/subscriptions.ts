@@ -80,12 +80,25 @@ export class Subscriptions {
 
   /** A contact was taken out of the roster (RFC 6121 section 2.5.2). */
   async end(account: Jid, contact: Contact): Promise<void> {
+    await this.#cancel(account, contact);
+    if (contact.isPending) await this.#drop(account, contact.jid);
+  }
+
+  /**
+   * The account is about to go: nobody goes on waiting for its presence or sending it theirs (XEP-0077 section 3.2), and whoever takes its
+   * name next is a stranger to all.
+   */
+  async endAll(account: Jid): Promise<void> {
+    const roster = await this.#parts.rosters.of(account.local);
+    await Promise.all([...roster.contacts].map((contact) => this.#cancel(account, contact)));
+  }
+
+  async #cancel(account: Jid, contact: Contact): Promise<void> {
     const { post } = this.#parts;
     const to = Jid.parse(contact.jid);
     if (contact.isSubscribedTo || contact.isAsked) await post.send(UNSUBSCRIBE, account, to);
     if (contact.isSubscriber) post.sendUnavailable(account, to);
     if (contact.isSubscriber || contact.isPending) await post.send(UNSUBSCRIBED, account, to);
-    if (contact.isPending) await this.#drop(account, contact.jid);
   }
 
   /** Gives a client the requests that wait for an answer (RFC 6121 section 3.1.3). */

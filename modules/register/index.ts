@@ -15,14 +15,13 @@ import {
   Priority,
   type Query,
   resultOf,
-  Stanza,
+  type Stanza,
   StanzaError,
   type StreamElement,
   StreamError,
   type Verdict,
   xml,
 } from '#core';
-import roster, { type Contact } from '../roster/index.ts';
 import { Allowance } from './allowance.ts';
 import { type RegisterRequest, readRequest } from './request.ts';
 import { checkPassword, checkUsername } from './rules.ts';
@@ -52,7 +51,6 @@ export default defineModule({
   name: 'register',
   doc: 'In-band registration: lets anybody make an account; users change their password and remove their account.',
   xeps: [{ xep: 77, version: '2.4' }],
-  wants: [roster],
   features: [NS],
   config: option.object({
     accounts: option.boolean({ default: true, doc: 'Whether new accounts can be made.' }),
@@ -87,8 +85,7 @@ export default defineModule({
     ),
   }),
 
-  setup({ accounts, config, domain, hooks, iq, keep, log, on, router, use }) {
-    const contacts = use(roster);
+  setup({ accounts, config, domain, hooks, iq, keep, log, on }) {
     const host = Jid.of('', domain);
     const addresses = keep('addresses', () => new Allowance()).configure(config.perAddress * COST.account, config.period);
     const passwords = keep('passwords', () => new Allowance()).configure(COST.account, 600_000);
@@ -161,7 +158,8 @@ export default defineModule({
       log.info('an account was made', { username, address: transport.remoteAddress });
     }
 
-    function show({ from }: Query): Element {
+    function show({ from, env }: Query): Element {
+      refuseGuests(env);
       if (from.domain !== domain || from.local === '') throw new StanzaError('service-unavailable');
       return xml('query', NS, xml('registered'), xml('username', {}, from.local), xml('password'));
     }
@@ -169,6 +167,7 @@ export default defineModule({
     function change(query: Query): Promise<void> {
       const { from, payload, env } = query;
       if (from.domain !== domain || from.local === '') throw new StanzaError('registration-required');
+      refuseGuests(env);
       const request = readRequest(payload);
       if (request.wantsRemoval) return remove(env);
       const { username } = request;
@@ -191,25 +190,12 @@ export default defineModule({
       const { from, origin } = env;
       if (!config.removal) throw new StanzaError('not-allowed');
       if (!isSession(origin)) throw new StanzaError('forbidden');
-      const friends = contacts ? [...(await contacts.of(from.local)).contacts] : [];
-      // As long as there is a roster to tell whom.
-      if (origin.presence) await origin.receive(Stanza.of(xml('presence', { type: 'unavailable' })));
       // The others first: what they might still write would be found by whoever takes the name next. This one waits for us.
       closeOthers(origin.stream, from.local);
       await accounts.delete(from.local);
-      closeOthers(origin.stream, from.local);
-      for (const friend of friends) cancel(from.bareJid, friend);
       log.info('an account was removed by its user', { username: from.local });
       origin.send(resultOf(env, undefined));
       throw removed();
-    }
-
-    /** XEP-0077 section 3.2: nobody goes on waiting for the presence of an account that is gone, or sending it theirs. */
-    function cancel(account: Jid, { jid, isSubscribedTo, isAsked, isSubscriber, isPending }: Contact): void {
-      const contact = Jid.parse(jid);
-      const tell = (type: string) => router.send(Stanza.of(xml('presence', { type })), account, contact);
-      if (isSubscribedTo || isAsked) tell('unsubscribe');
-      if (isSubscriber || isPending) tell('unsubscribed');
     }
 
     /** All streams of an account but one, bound or not. */
@@ -224,6 +210,11 @@ export default defineModule({
 /** Names and passwords are only said where nobody listens. */
 function isSafe({ transport, host }: C2sStream): boolean {
   return transport.secure || (transport.loopback && host!.config.trustLoopback);
+}
+
+/** Anonymous clients have no account to ask about, to change or to remove (XEP-0175). */
+function refuseGuests({ origin }: Envelope): void {
+  if (isSession(origin) && origin.stream.isAnonymous) throw new StanzaError('registration-required');
 }
 
 /** XEP-0077 section 3.2. */

@@ -1,4 +1,4 @@
-import { Jid, JidError, StanzaError } from '#core';
+import { isGuestName, Jid, JidError, StanzaError } from '#core';
 
 /** Which names a new account may have. */
 export interface NameRules {
@@ -19,7 +19,8 @@ export function checkUsername(wanted: string | undefined, rules: NameRules): str
   const length = [...username].length;
   if (length < rules.minUsername) throw refusal(`A username has at least ${rules.minUsername} characters`);
   if (length > rules.maxUsername) throw refusal(`A username has at most ${rules.maxUsername} characters`);
-  if (rules.reserved.includes(username)) throw refusal('This username is reserved');
+  // Names of anonymous clients are nobody's afterwards either: whoever had one would get what is still sent there.
+  if (rules.reserved.includes(username) || isGuestName(username)) throw refusal('This username is reserved');
   return username;
 }
 

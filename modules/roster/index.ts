@@ -83,7 +83,7 @@ export default defineModule({
 
     on(hooks.streamFeatures, offerVersions, Priority.serve);
     on(hooks.iqReceived, refuseOthers, Priority.guard);
-    on(signals.accountDeleted, ({ username }) => end(username));
+    on(signals.accountDeleted, ({ username }) => rosters.drop(username));
     iq.get('self', NS, 'query', show);
     iq.set('self', NS, 'query', edit);
 
@@ -136,12 +136,6 @@ export default defineModule({
         return contact.removed();
       });
       removed.emit({ account: from.bareJid, contact: before });
-    }
-
-    /** The contacts of an account that was online learn that it is no more, so that whoever takes its name next is a stranger to them. */
-    function end(username: string): void {
-      const roster = rosters.drop(username);
-      for (const contact of roster?.contacts ?? []) removed.emit({ account: Jid.of(username, domain), contact });
     }
 
     function push(roster: Roster, contact: Contact): void {

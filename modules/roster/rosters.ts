@@ -37,13 +37,12 @@ export class Rosters {
     return loading;
   }
 
-  /** Forgets the roster of a deleted account, and returns what was in memory of it. */
-  drop(username: string): Roster | undefined {
+  /** Forgets the roster of a deleted account. */
+  drop(username: string): void {
     const found = this.#loaded.get(username);
     this.#loaded.delete(username);
     if (found instanceof Promise) found.then((roster) => roster.end()).catch(() => {});
     else found?.end();
-    return found instanceof Promise ? undefined : found;
   }
 
   /** What is being loaded or edited stays: a roster has one writer. What stays goes to the end, so that others come first next time. */

@@ -34,12 +34,12 @@ export default defineModule({
       doc: 'Shows the form that makes an account; the module register answers it.',
     }),
     websocket: option.string({
-      default: '/xmpp-websocket',
-      doc: 'The WebSocket endpoint: a path of this server, or a wss:// address.',
+      default: '',
+      doc: 'The WebSocket endpoint: a path of this server, or a wss:// address; empty: the path of http.websocket.',
     }),
   }),
 
-  async setup({ config, domain, http }) {
+  async setup({ config, domain, endpoints, http }) {
     const assets = await findAssets();
     const base = config.path.endsWith('/') ? config.path : `${config.path}/`;
     const settings = { ...config, base, domain };
@@ -47,7 +47,6 @@ export default defineModule({
     const folder = `${base}converse/`;
     const page = { body: Buffer.from(renderPage(settings)), type: 'text/html; charset=utf-8' };
     const own = new Map([
-      ['start.js', { body: Buffer.from(renderStart(settings)), type: 'text/javascript; charset=utf-8' }],
       ['welcome.css', { body: Buffer.from(WELCOME_CSS), type: 'text/css; charset=utf-8' }],
       ['favicon.svg', { body: Buffer.from(FAVICON), type: 'image/svg+xml' }],
     ]);
@@ -59,12 +58,18 @@ export default defineModule({
     });
     http(folder, (request, response) => {
       const name = request.path.slice(folder.length);
-      const text = own.get(name);
+      const text = name === 'start.js' ? writeStart() : own.get(name);
       if (text) return sendText(response, text);
       const asset = assets.get(name);
       if (!asset) throw new HttpError(404, 'Not found');
       return sendAsset(asset, request, response);
     });
+
+    /** Written at each request, since a reload may have moved the endpoint. */
+    function writeStart() {
+      const websocket = config.websocket || endpoints.websocket;
+      return { body: Buffer.from(renderStart({ ...settings, websocket })), type: 'text/javascript; charset=utf-8' };
+    }
   },
 });
 

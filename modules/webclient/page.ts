@@ -33,11 +33,11 @@ export function renderPage(settings: PageSettings): string {
 <main id="welcome">
 <img src="${base}converse/favicon.svg" width="64" height="64" alt="">
 <h1>${title}</h1>
-<p>Chat at <strong>${escapeHtml(settings.domain)}</strong>: <a href="#converse/login">log in</a>${register}.</p>
-<p id="state" role="status">Loading the client…</p>
+<p class="needs-script">Chat at <strong>${escapeHtml(settings.domain)}</strong>: <a href="#converse/login">log in</a>${register}.</p>
+<p id="state" class="needs-script" role="status">Loading the client…</p>
 <noscript><p>This client needs JavaScript. Any other XMPP client works as well, with an address at ${escapeHtml(settings.domain)}.</p></noscript>
 </main>
-<div id="conversejs-bg"></div>
+<div id="conversejs-bg"><p>Choose a contact to chat with, or add one from the menu beside Contacts.</p></div>
 <script type="module" src="${base}converse/converse.min.js"></script>
 <script type="module" src="${base}converse/start.js"></script>
 </body>
@@ -64,6 +64,8 @@ export function renderStart(settings: PageSettings): string {
     auto_away: 300,
     loglevel: 'warn',
     persistent_store: 'IndexedDB',
+    // Who has just come sees an empty list of contacts, not themselves in it.
+    show_self_in_roster: false,
   };
   const names = { title: settings.title, domain: settings.domain, icon: `${settings.base}converse/favicon.svg` };
   return `const options = ${toScript(options)};
@@ -84,8 +86,9 @@ try {
 }
 
 /**
- * The client's heading and footer are elements that a page may bring itself. Ours say where one is; the client's own footer would
- * load pictures from elsewhere, which is nobody's business before anybody has logged in.
+ * The client's heading, menu and footer are elements that a page may bring itself. Ours say where one is; the client's own menu has
+ * its author's addresses for whoever looks for help here, and its footer would load pictures from elsewhere, which is nobody's
+ * business before anybody has logged in.
  */
 const OWN_ELEMENTS = `function make(name, attributes, ...children) {
   const element = Object.assign(document.createElement(name), attributes);
@@ -99,6 +102,7 @@ customElements.define('converse-brand-logo', class extends HTMLElement {
     this.replaceChildren(heading);
   }
 });
+customElements.define('converse-controlbox-navbar', class extends HTMLElement {});
 customElements.define('converse-footer', class extends HTMLElement {
   connectedCallback() {
     const client = make('a', { href: 'https://conversejs.org/', target: '_blank', rel: 'noopener noreferrer' }, 'Converse');
@@ -106,7 +110,7 @@ customElements.define('converse-footer', class extends HTMLElement {
   }
 });`;
 
-/** The look of the welcome. */
+/** The look of the welcome, and of what is ours in the client. */
 export const WELCOME_CSS = `#welcome {
   position: fixed;
   inset: 0;
@@ -125,6 +129,21 @@ export const WELCOME_CSS = `#welcome {
 #welcome p { margin: 0.5rem 0 0; }
 #welcome a { color: #1f5f8b; }
 #state { opacity: 0.7; }
+#conversejs-bg { display: none; }
+body:has(#controlbox:not(.logged-out)) #conversejs-bg {
+  position: fixed;
+  inset: 0 0 0 25%;
+  display: flex;
+  align-items: center;
+  justify-content: center;
+  padding: 2rem;
+  font: 1rem/1.5 system-ui, sans-serif;
+  text-align: center;
+  opacity: 0.7;
+}
+@media (scripting: none) { #welcome .needs-script { display: none; } }
+#converse-register .input-group { flex-wrap: nowrap; }
+#converse-register .form-label::first-letter { text-transform: uppercase; }
 .own-heading { padding: 1rem; text-align: center; }
 .own-heading h1 { margin: 0.5rem 0 0; font-size: 1.75rem; }
 .own-heading p { margin: 0; opacity: 0.7; }

@@ -22,7 +22,7 @@ export interface Accounts {
   /** Throws StanzaError `item-not-found` when there is no such account. */
   setPassword(username: string, password: string): Promise<void>;
   exists(username: string): Promise<boolean>;
-  /** Removes the account and everything every store holds for it. True when there was one. */
+  /** Removes the account, once modules have taken leave of it, and everything every store holds for it. True when there was one. */
   delete(username: string): Promise<boolean>;
   list(): Promise<readonly AccountInfo[]>;
   /** The keys for SCRAM; for an unknown name stable fake ones, so that answer and timing tell nothing. */

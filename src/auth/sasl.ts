@@ -22,8 +22,11 @@ export interface SaslContext {
 /** What one step of an exchange asks for. */
 export type SaslStep =
   | { readonly challenge: Buffer }
-  /** `username` is prepared (a localpart); `data` is additional data with success (RFC 6120 section 6.3.10). */
-  | { readonly username: string; readonly data: Buffer | undefined };
+  /**
+   * `username` is prepared (a localpart); `data` is additional data with success (RFC 6120 section 6.3.10). `isAnonymous`: the name is
+   * for this stream alone, without an account (XEP-0175).
+   */
+  | { readonly username: string; readonly data: Buffer | undefined; readonly isAnonymous?: true };
 
 /** One attempt with one mechanism. Throws SaslError, and nothing else, for whatever the peer sends. */
 export interface SaslExchange {

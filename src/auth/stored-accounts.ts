@@ -34,6 +34,8 @@ export interface StoredAccountsParts {
   readonly iterations: number;
   /** A secret that outlives the process, for the salts of accounts that do not exist. */
   readonly secret: Buffer;
+  /** Awaited before anything of an account is erased. Does not reject. */
+  deleting(username: string): Promise<void>;
   /** Removes everything every store holds for an account, this one among them. */
   erase(username: string): Promise<void>;
   /** Told once an account is durable. */
@@ -66,7 +68,9 @@ export class StoredAccounts implements Accounts {
   create(username: string, password: string): Promise<void> {
     return this.#alone(username, async () => {
       if ((await this.#read(username)) !== null) throw new StanzaError('conflict');
-      await this.#write(username, { created: Date.now(), keys: await this.#makeKeys(password) });
+      const record = { created: Date.now(), keys: await this.#makeKeys(password) };
+      // Another process may have been quicker.
+      if (!(await this.#write(username, (store) => store.insert(username, KEY, record)))) throw new StanzaError('conflict');
       this.#parts.created(username);
     });
   }
@@ -75,7 +79,8 @@ export class StoredAccounts implements Accounts {
     return this.#alone(username, async () => {
       const record = await this.#read(username);
       if (record === null) throw new StanzaError('item-not-found');
-      await this.#write(username, { ...record, keys: await this.#makeKeys(password) });
+      const changed = { ...record, keys: await this.#makeKeys(password) };
+      await this.#write(username, (store) => store.update(username, new Map([[KEY, changed]])));
     });
   }
 
@@ -86,19 +91,21 @@ export class StoredAccounts implements Accounts {
   delete(username: string): Promise<boolean> {
     return this.#alone(username, async () => {
       if ((await this.#read(username)) === null) return false;
-      try {
-        await this.#parts.erase(username);
-      } finally {
-        this.#records.drop(username);
-      }
-      this.#parts.deleted(username);
+      await this.#remove(username);
       return true;
+    });
+  }
+
+  /** Removes what is kept for a name without an account, as after a guest (XEP-0175). That of an account is left alone. */
+  forget(username: string): Promise<void> {
+    return this.#alone(username, async () => {
+      if ((await this.#read(username)) === null) await this.#remove(username);
     });
   }
 
   async list(): Promise<readonly AccountInfo[]> {
     const accounts: AccountInfo[] = [];
-    for (let after = ''; ; ) {
+    for (let after: string | undefined; ; ) {
       const owners = await this.#parts.store.owners(after);
       if (owners.length === 0) return accounts;
       for (const username of owners) {
@@ -154,15 +161,25 @@ export class StoredAccounts implements Accounts {
     };
   }
 
+  async #remove(username: string): Promise<void> {
+    await this.#parts.deleting(username);
+    try {
+      await this.#parts.erase(username);
+    } finally {
+      this.#records.drop(username);
+    }
+    this.#parts.deleted(username);
+  }
+
   /** What is stored now, whatever is remembered. */
   async #read(username: string): Promise<AccountRecord | null> {
     this.#records.drop(username);
     return this.#records.get(username);
   }
 
-  async #write(username: string, record: AccountRecord): Promise<void> {
+  async #write<T>(username: string, write: (store: MapStore<AccountRecord>) => Promise<T>): Promise<T> {
     try {
-      await this.#parts.store.update(username, new Map([[KEY, record]]));
+      return await write(this.#parts.store);
     } finally {
       this.#records.drop(username);
     }

@@ -26,11 +26,12 @@ export async function bind(stream: C2sStream, wanted: string | undefined): Promi
 }
 
 function settleConflict(stream: C2sStream, account: Jid, resource: string): string {
-  const { router, config } = stream.host!;
+  const { router, config, log } = stream.host!;
   const taken = router.resource(account.withResource(resource)) !== undefined;
   if (taken && config.resourceConflict === 'refuse') throw new StanzaError('conflict', { type: 'modify' });
   if (taken && config.resourceConflict === 'replace') return resource;
   if (router.resources(account.bare).length >= config.resourcesPerAccount) {
+    log.warn('too many clients of one account', { account: account.bare, address: stream.transport.remoteAddress });
     throw new StanzaError('resource-constraint', { text: 'Too many clients of this account are connected' });
   }
   return taken ? randomResource() : resource;

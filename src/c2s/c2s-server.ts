@@ -121,7 +121,7 @@ export class C2sServer {
       if (now - stream.acceptedAt > limits.loginTimeout) this.#timeOut(stream, 'Log-in took too long');
       return;
     }
-    if (stream.pendingBytes === 0) stream.unfinishedSince = 0;
+    if (stream.pendingBytes === 0 || stream.isWaiting) stream.unfinishedSince = 0;
     else if (stream.unfinishedSince === 0) stream.unfinishedSince = now;
     else if (now - stream.unfinishedSince > limits.stanzaTimeout) return this.#timeOut(stream, 'A stanza took too long');
     const silence = now - stream.activeAt;

@@ -1,12 +1,13 @@
+import type { SaslExchange } from '../auth/sasl.ts';
 import type { Maybe } from '../hooks.ts';
 import { Envelope, nobody } from '../stanza/envelope.ts';
-import { SaslError, StanzaError, StreamError } from '../stanza/errors.ts';
+import { StanzaError, StreamError } from '../stanza/errors.ts';
 import { errorOf } from '../stanza/reply.ts';
 import { type Element, xml } from '../xml/element.ts';
 import { Stanza } from '../xml/stanza.ts';
 import { bind } from './bind.ts';
 import { NS_CLIENT } from './header.ts';
-import { abort, authenticate, respond } from './sasl-negotiation.ts';
+import { abort, authenticate, refuseInTheClear, respond } from './sasl-negotiation.ts';
 import type { C2sStream } from './stream.ts';
 
 const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls';
@@ -15,6 +16,19 @@ const NS_BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
 const NS_SESSION = 'urn:ietf:params:xml:ns:xmpp-session';
 const NS_CB = 'urn:xmpp:sasl-cb:0';
 const NS_LIMITS = 'urn:xmpp:stream-limits:0';
+
+/** What is only needed until a client is bound. */
+export interface Negotiation {
+  /** The SASL exchange under way. */
+  exchange: SaslExchange | undefined;
+  /** Its mechanism. */
+  mechanism: string;
+  /** Failed attempts on this stream in which something may have been guessed, and all failed attempts. */
+  failures: number;
+  attempts: number;
+  /** The mechanisms announced in the last features. */
+  offered: readonly string[];
+}
 
 /**
  * Offers what a client can do next on its stream: STARTTLS, then log-in, then binding (RFC 6120 sections 5 to 7).
@@ -85,10 +99,7 @@ function takeElement(stream: C2sStream, element: Stanza): Maybe<void> {
     if (element.name === 'response') return respond(stream, element);
     if (element.name === 'abort') return abort(stream);
   }
-  if (element.xmlns === NS_SASL && isFree && element.name === 'auth') {
-    stream.sendElement(new SaslError('encryption-required').toElement());
-    return;
-  }
+  if (element.xmlns === NS_SASL && isFree && element.name === 'auth') return refuseInTheClear(stream);
   if (element.xmlns === NS_CLIENT && stream.session === undefined) return takeStanzaEarly(stream, element);
   // RFC 6120 section 4.9.3.24: a first-level child that is neither a stanza nor anything we have offered.
   throw new StreamError(isFree ? 'not-authorized' : 'unsupported-stanza-type');

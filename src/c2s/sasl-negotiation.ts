@@ -10,6 +10,7 @@ const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
 const MAX_FAILURES = 5;
 /** With those in which nothing was guessed, since no name was named: some clients try every mechanism in turn, and not all rightly. */
 const MAX_ATTEMPTS = 15;
+const GUESSES_NOTHING: ReadonlySet<string> = new Set(['malformed-request', 'encryption-required']);
 const MAX_MESSAGE = 16_384;
 
 /** `<auth/>`: begins an exchange (RFC 6120 section 6.4.2). */
@@ -24,6 +25,13 @@ export function authenticate(stream: C2sStream, element: Stanza): Maybe<void> {
     // Nothing is no initial response; '=' is an empty one (RFC 6120 section 6.4.2).
     if (text === '') return negotiation.exchange.begin?.() ?? { challenge: Buffer.alloc(0) };
     return negotiation.exchange.step(decode(text));
+  });
+}
+
+/** Any of them where TLS has to come first (RFC 6120 section 5.4.1). */
+export function refuseInTheClear(stream: C2sStream): Maybe<void> {
+  return attempt(stream, () => {
+    throw new SaslError('encryption-required');
   });
 }
 
@@ -44,18 +52,17 @@ export function abort(stream: C2sStream): Maybe<void> {
 }
 
 function attempt(stream: C2sStream, step: () => Maybe<SaslStep>): Maybe<void> {
+  let next: Maybe<SaslStep>;
   try {
-    const next = step();
-    if (next instanceof Promise) {
-      return next.then(
-        (value) => proceed(stream, value),
-        (error: unknown) => fail(stream, error),
-      );
-    }
-    proceed(stream, next);
+    next = step();
   } catch (error) {
-    fail(stream, error);
+    return fail(stream, error);
   }
+  if (!(next instanceof Promise)) return proceed(stream, next);
+  return next.then(
+    (value) => proceed(stream, value),
+    (error: unknown) => fail(stream, error),
+  );
 }
 
 function proceed(stream: C2sStream, step: SaslStep): void {
@@ -67,21 +74,32 @@ function proceed(stream: C2sStream, step: SaslStep): void {
     return;
   }
   negotiation.exchange = undefined;
-  stream.authenticate(step.username);
+  stream.authenticate(step.username, step.isAnonymous);
   stream.sendElement(step.data ? xml('success', NS_SASL, encode(step.data)) : xml('success', NS_SASL));
   stream.restart();
 }
 
 function fail(stream: C2sStream, error: unknown): void {
-  if (!(error instanceof SaslError)) throw error;
+  if (error instanceof StreamError) throw error;
+  const isOurs = !(error instanceof SaslError);
+  if (isOurs) report(stream, error);
   const negotiation = stream.negotiation;
   if (!negotiation) return;
+  const refusal = isOurs ? new SaslError('temporary-auth-failure') : error;
   negotiation.exchange = undefined;
-  stream.sendElement(error.toElement());
+  stream.sendElement(refusal.toElement());
   negotiation.attempts++;
-  if (error.condition !== 'malformed-request') negotiation.failures++;
+  // Where the fault is ours nobody has guessed anything.
+  if (!isOurs && !GUESSES_NOTHING.has(refusal.condition)) negotiation.failures++;
   if (negotiation.failures >= MAX_FAILURES || negotiation.attempts >= MAX_ATTEMPTS)
     stream.close(new StreamError('policy-violation', { text: 'Too many attempts to log in' }));
+}
+
+/** What keeps us from finding out whether somebody may come in, such as a database that does not answer (RFC 6120 section 6.5). */
+function report({ host, negotiation, server, transport }: C2sStream, error: unknown): void {
+  server.traffic.faults++;
+  const about = { address: transport.remoteAddress, mechanism: negotiation?.mechanism };
+  host!.log.error('nobody can log in now, for a fault of ours', { ...about, error });
 }
 
 function decode(text: string): Buffer {

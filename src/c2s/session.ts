@@ -18,6 +18,8 @@ export class Session implements Resource {
   carbons = false;
   /** The modules' state, by slot; made when the first is asked for. */
   slots: unknown[] | undefined = undefined;
+  /** The end of what an anonymous client has sent last, where it has to be waited for: nothing of it may be stored afterwards. */
+  unfinished: Promise<void> | undefined = undefined;
   /** The stream it speaks through. */
   readonly stream: C2sStream;
   readonly #traffic: Traffic;
@@ -44,8 +46,9 @@ export class Session implements Resource {
     let env: Envelope | undefined;
     try {
       env = this.#address(stanza);
-      const pending = this.#carry(env);
-      return pending?.catch((error: unknown) => this.#refuse(env!, error));
+      const pending = this.#carry(env)?.catch((error: unknown) => this.#refuse(env!, error));
+      if (pending && this.stream.isAnonymous) this.unfinished = pending;
+      return pending;
     } catch (error) {
       this.#refuse(env ?? new Envelope(stanza, this.jid, this.jid.bareJid, this), error);
     }

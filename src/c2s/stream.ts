@@ -1,4 +1,3 @@
-import type { SaslExchange } from '../auth/sasl.ts';
 import type { Maybe } from '../hooks.ts';
 import type { Host } from '../host/host.ts';
 import type { Transport, TransportHandler } from '../net/transport.ts';
@@ -10,22 +9,13 @@ import type { Stanza } from '../xml/stanza.ts';
 import { toWire } from '../xml/wire.ts';
 import type { C2sServer } from './c2s-server.ts';
 import { NS_CLIENT, NS_FRAMING, NS_STREAM, readHeader, writeFooter, writeHeader } from './header.ts';
-import { negotiate, offerFeatures } from './negotiation.ts';
+import { type Negotiation, negotiate, offerFeatures } from './negotiation.ts';
 import { ByteBudget, currentTurn } from './pace.ts';
+import { reportBroken, reportCut, reportError } from './reports.ts';
 import type { Session } from './session.ts';
 
-/** What is only needed until a client is bound. */
-export interface Negotiation {
-  /** The SASL exchange under way. */
-  exchange: SaslExchange | undefined;
-  /** Its mechanism. */
-  mechanism: string;
-  /** Failed attempts on this stream in which something may have been guessed, and all failed attempts. */
-  failures: number;
-  attempts: number;
-  /** The mechanisms announced in the last features. */
-  offered: readonly string[];
-}
+/** Bytes that may wait for a client that has not logged in: some times what is said until then. */
+const QUEUE_BYTES_BEFORE_LOGIN = 65_536;
 
 /**
  * One client's stream (RFC 6120 section 4, framed as RFC 7395 where the transport is): opened, negotiated, restarted, closed.
@@ -38,6 +28,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
   host: Host | undefined = undefined;
   /** The prepared username, once authenticated. */
   username: string | undefined = undefined;
+  /** Whether that name is for this stream alone and there is no account behind it (XEP-0175). */
+  isAnonymous = false;
   /** Once bound. */
   session: Session | undefined = undefined;
   /** The `xml:lang` of its header. */
@@ -81,10 +73,11 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     } catch (error) {
       this.#fail(error);
     }
-    if (this.#budget) this.#slowDown(this.#budget.spend(chunk.length));
+    if (this.#budget) this.#slowDown(this.#budget, chunk.length);
   }
 
-  closed(): void {
+  closed(error?: Error): void {
+    if (error) reportBroken(this, error);
     this.#isClosing = true;
     this.#queue = undefined;
     this.negotiation = undefined;
@@ -103,6 +96,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
   }
 
   stanza(stanza: Stanza): void {
+    this.unfinishedSince = 0;
     const pending = this.#take(stanza);
     if (pending) this.#wait(pending);
     else if (this.#hasHadItsTurn()) this.#yieldTurn();
@@ -116,7 +110,12 @@ export class C2sStream implements TransportHandler, SplitterHandler {
 
   /** Bytes of an unfinished stanza that are held. */
   get pendingBytes(): number {
-    return this.#splitter?.pendingBytes ?? 0;
+    return this.#splitter?.pendingBytes ?? this.transport.pendingBytes ?? 0;
+  }
+
+  /** Whether it is us whom the client waits for. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   get isClosing(): boolean {
@@ -128,12 +127,14 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     if (this.#isClosing) return;
     const { transport } = this;
     transport.send(stanza.wire(transport.framed));
-    if (transport.queued > this.server.limits.queueBytes) this.#giveUpOn('The client does not read what it is sent');
+    this.#checkQueue();
   }
 
   /** Writes an element that is not a stanza, such as SASL's. */
   sendElement(element: Element): void {
-    if (!this.#isClosing) this.transport.send(toWire(serialize(element)));
+    if (this.#isClosing) return;
+    this.transport.send(toWire(serialize(element)));
+    this.#checkQueue();
   }
 
   /** Says what can be done next (RFC 6120 section 4.3.2). */
@@ -151,14 +152,16 @@ export class C2sStream implements TransportHandler, SplitterHandler {
 
   /** Starts TLS. What came in the clear behind the request is thrown away with the old stream (RFC 6120 section 5.4.3.3). */
   startTls(): void {
+    if (this.#isClosing) return;
     this.restart();
     this.#splitter?.discard();
     this.transport.startTls(this.host?.domain);
   }
 
   /** Marks the client as authenticated; the larger limits hold from here on. */
-  authenticate(username: string): void {
+  authenticate(username: string, isAnonymous = false): void {
     this.username = username;
+    this.isAnonymous = isAnonymous;
     this.#splitter?.setLimits(this.server.limits.afterLogin);
     this.transport.limitMessages?.(this.server.limits.afterLogin.maxBytes);
   }
@@ -175,7 +178,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     const { framed } = this.transport;
     let text = this.#isOpen ? '' : writeHeader(framed, this.host?.domain, undefined);
     if (error) {
-      this.#report(error);
+      reportError(this, error);
       this.#write(text);
       text = '';
       this.#write(serialize(error.toElement(framed)));
@@ -272,6 +275,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     } catch (error) {
       this.#fail(error);
     }
+    // What was spent while it waited for something else is still owed.
+    if (this.#budget) this.#slowDown(this.#budget, 0);
     if (!this.#isWaiting && !this.#isClosing) this.transport.resume();
   }
 
@@ -284,7 +289,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     if (i < queue.length && !this.#isClosing) this.#queue = [...queue.slice(i), ...(this.#queue ?? [])];
   }
 
-  #slowDown(milliseconds: number): void {
+  #slowDown(budget: ByteBudget, bytes: number): void {
+    const milliseconds = budget.spend(bytes);
     if (milliseconds <= 0 || this.#isWaiting || this.#isClosing) return;
     this.#wait(new Promise((resolve) => setTimeout(resolve, milliseconds).unref()));
   }
@@ -299,17 +305,15 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.close(new StreamError('internal-server-error'));
   }
 
-  /** One line for each stream that is refused something; when the server itself goes, nobody needs one for each client. */
-  #report({ condition, detail }: StreamError): void {
-    this.server.traffic.streamErrors++;
-    if (condition === 'system-shutdown' || condition === 'see-other-host') return;
-    const { remoteAddress, kind } = this.transport;
-    const about = { address: remoteAddress, transport: kind, session: this.session?.jid.full, condition, reason: detail.text };
-    this.server.log.info('ended a stream with an error', about);
+  /** Strangers are sent little, so little may wait for them. */
+  #checkQueue(): void {
+    const { queueBytes } = this.server.limits;
+    const most = this.session === undefined ? Math.min(queueBytes, QUEUE_BYTES_BEFORE_LOGIN) : queueBytes;
+    if (this.transport.queued > most) this.#giveUpOn('The client does not read what it is sent');
   }
 
   #giveUpOn(reason: string): void {
-    this.server.log.warn('closed a stream', { address: this.transport.remoteAddress, session: this.session?.jid.full, reason });
+    reportCut(this, reason);
     this.#isClosing = true;
     this.transport.destroy();
     this.session?.close();

@@ -62,11 +62,11 @@ export async function deleteAccount(
 
 /** `parlance account list [domain]` */
 export async function listAccounts(terminal: Terminal, domain: string | undefined, options: AccountOptions): Promise<void> {
-  const { config } = await readConfiguration(findConfig(options.config, terminal.env), terminal.env);
+  const { config, modules } = await readConfiguration(findConfig(options.config, terminal.env), terminal.env);
   const wanted = domain === undefined ? undefined : Jid.tryParse(domain)?.domain;
   if (domain !== undefined && (wanted === undefined || !config.hosts.has(wanted)))
     throw notServed(domain, config.hosts.keys(), config.file);
-  const keeper = await openKeeper(config);
+  const keeper = await openKeeper(config, modules);
   try {
     const found: (AccountInfo & { readonly jid: string })[] = [];
     for (const host of wanted === undefined ? config.hosts.keys() : [wanted]) {
@@ -93,9 +93,9 @@ async function withAccount(
   if (!jid || jid.local === '' || !jid.isBare) {
     throw new CliError(`${JSON.stringify(address)} is not the address of an account, such as juliet@example.org`, EXIT.usage);
   }
-  const { config } = await readConfiguration(findConfig(options.config, terminal.env), terminal.env);
+  const { config, modules } = await readConfiguration(findConfig(options.config, terminal.env), terminal.env);
   if (!config.hosts.has(jid.domain)) throw notServed(jid.domain, config.hosts.keys(), config.file);
-  const keeper = await openKeeper(config);
+  const keeper = await openKeeper(config, modules);
   try {
     await task(keeper, jid);
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { AccountInfo } from '../auth/accounts.ts';
 import type { ServerConfig } from '../config/server-config.ts';
 import type { Jid } from '../jid.ts';
+import type { AnyModule } from '../module/module.ts';
 import { StanzaError } from '../stanza/errors.ts';
 import { askServer } from './control.ts';
 import { openAccounts } from './offline-accounts.ts';
@@ -21,12 +22,12 @@ export interface Keeper {
  * The keeper of a server's accounts. A running server does everything itself: what it has in memory is never behind, clients of a
  * deleted account are sent away, and a file has one writer. Throws CliError where there is nothing to keep accounts in.
  */
-export async function openKeeper(config: ServerConfig): Promise<Keeper> {
+export async function openKeeper(config: ServerConfig, modules: ReadonlyMap<string, AnyModule>): Promise<Keeper> {
   const running = await findRunning(config.data);
   if (running) return askingServer(running.control);
   if (config.storage.type === 'memory')
     throw new CliError('with storage in memory there are only accounts while the server runs, and it does not');
-  return openAccounts(config);
+  return openAccounts(config, modules);
 }
 
 function askingServer(path: string): Keeper {

@@ -1,16 +1,21 @@
 import type { Accounts } from '../auth/accounts.ts';
 import type { ServerConfig } from '../config/server-config.ts';
+import type { Jid } from '../jid.ts';
 import { silent } from '../log.ts';
+import type { AnyModule } from '../module/module.ts';
 import { CoreLogin } from '../server/login.ts';
 import { openStorage } from '../storage/open.ts';
 import { StorageError } from '../storage/storage.ts';
 import { statOf } from './check/files.ts';
 import type { Keeper } from './keeper.ts';
+import { deleteOffline } from './offline-deletion.ts';
 import { CliError } from './terminal.ts';
 
 /** The accounts of all hosts of a config, in a process that is not the server. */
 export interface OfflineAccounts {
   of(domain: string): Promise<Accounts>;
+  /** True when there was one. The modules are those that the config names. */
+  delete(jid: Jid, modules: ReadonlyMap<string, AnyModule>): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -20,9 +25,13 @@ export async function openAccountsOf(config: ServerConfig): Promise<OfflineAccou
   try {
     const storage = await openStorage(config.storage, silent);
     const login = await CoreLogin.open(config, storage);
-    const nobody = { created() {}, deleted() {} };
+    const nobody = { created() {}, async deleting() {}, deleted() {} };
+    const of = async (domain: string) => (await login.openHost(config.hosts.get(domain)!, silent, nobody)).accounts;
     return {
-      of: async (domain) => (await login.openHost(config.hosts.get(domain)!, silent, nobody)).accounts,
+      of,
+      // Asked first, since nothing needs to be started for an account that is none.
+      delete: async (jid, modules) =>
+        (await (await of(jid.domain)).exists(jid.local)) && deleteOffline(jid, { config, modules, storage, login }),
       close: () => storage.close(),
     };
   } catch (error) {
@@ -32,12 +41,12 @@ export async function openAccountsOf(config: ServerConfig): Promise<OfflineAccou
 }
 
 /** A keeper for when no server runs. */
-export async function openAccounts(config: ServerConfig): Promise<Keeper> {
+export async function openAccounts(config: ServerConfig, modules: ReadonlyMap<string, AnyModule>): Promise<Keeper> {
   const accounts = await openAccountsOf(config);
   return {
     create: async (jid, password) => (await accounts.of(jid.domain)).create(jid.local, password),
     setPassword: async (jid, password) => (await accounts.of(jid.domain)).setPassword(jid.local, password),
-    delete: async (jid) => (await accounts.of(jid.domain)).delete(jid.local),
+    delete: (jid) => accounts.delete(jid, modules),
     list: async (host) => (await accounts.of(host)).list(),
     close: () => accounts.close(),
   };

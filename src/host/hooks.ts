@@ -34,6 +34,12 @@ export interface Binding {
   resource: string;
 }
 
+/** An account about to be deleted, with all that is kept for it. */
+export interface AccountDeleting {
+  /** The prepared username. */
+  readonly username: string;
+}
+
 /** Where the modules of one host intercept what passes. */
 export interface HostHooks {
   /** A local client has sent it: at the sender's host, before routing. */
@@ -53,6 +59,8 @@ export interface HostHooks {
   readonly streamFeatures: Hook<FeaturesOffer>;
   readonly streamElement: Hook<StreamElement>;
   readonly binding: Hook<Binding>;
+  /** An account is about to be erased, once all handlers are done. A failure is logged, and keeps no account alive. */
+  readonly accountDeleting: Hook<AccountDeleting>;
 }
 
 /** What modules of one host are told of. */
@@ -82,6 +90,7 @@ export function createHooks(): HostHooks {
     streamFeatures: new Hook('streamFeatures'),
     streamElement: new Hook('streamElement'),
     binding: new Hook('binding'),
+    accountDeleting: new Hook('accountDeleting'),
   };
 }
 

@@ -71,6 +71,15 @@ export class Host implements Destination {
     return this.#place(env);
   }
 
+  /** Lets modules do what is to be done before an account is erased. Never rejects: what fails is logged, and the erasure goes on. */
+  async prepareDeletion(username: string): Promise<void> {
+    try {
+      await this.hooks.accountDeleting.run({ username });
+    } catch (error) {
+      this.log.error('an account is deleted though a module has failed to take leave of it', { username, error });
+    }
+  }
+
   #forward(env: Envelope): Maybe<void> {
     // Presence without an address is a broadcast (RFC 6121 section 4.4.2), which is a module's work.
     if (env.stanza.to === undefined && env.stanza.name === 'presence') return;

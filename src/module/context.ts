@@ -8,12 +8,12 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
 import type { Storage, StoreSpecs, Stores } from '../storage/storage.ts';
-import type { AnyModule, ModuleContext, ModuleRef } from './module.ts';
+import type { AnyModule, Endpoints, ModuleContext, ModuleRef } from './module.ts';
 
 /** Where modules hang what they serve over HTTP. */
 export interface HttpRoutes {
-  /** Adds a route of one host; returns what takes it back. */
-  add(host: string | undefined, path: string, handler: HttpHandler): () => void;
+  /** Adds a route of one host, for these methods (GET and HEAD); returns what takes it back. */
+  add(host: string | undefined, path: string, handler: HttpHandler, methods?: readonly string[]): () => void;
 }
 
 /** What all modules of a process share. */
@@ -21,6 +21,8 @@ export interface ModuleServices {
   readonly storage: Storage;
   readonly metrics: Metrics;
   readonly http: HttpRoutes;
+  /** Always those in force. */
+  readonly endpoints: Endpoints;
 }
 
 /** What outlives a module's reload: its kept state, and the places of its slots in the sessions. */
@@ -122,6 +124,7 @@ export function createContext(
     accounts: host.accounts,
     log: parts.log,
     metrics: services.metrics,
+    endpoints: services.endpoints,
     get sql() {
       return services.storage.sql;
     },
@@ -150,7 +153,7 @@ export function createContext(
     },
     slot: <T>(create: (session: Session) => T) => new SessionSlot<T>(parts.lasting.slotIndex(name, slots++), create),
     keep: (key, create) => parts.lasting.keep(name, key, create),
-    http: (path, handler) => take(services.http.add(host.domain, path, handler)),
+    http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),
     ask: (to, type, payload) => host.questions.ask(host.jid, to, type, payload),
     isAdmin: (jid) => host.config.admins.includes(jid.bare),

@@ -17,6 +17,14 @@ import type { Router } from '../router/router.ts';
 import type { Migration, StoreSpecs, Stores } from '../storage/storage.ts';
 import type { Element } from '../xml/element.ts';
 
+/** The paths at which this server's HTTP listeners take clients, as the config has them now. */
+export interface Endpoints {
+  /** RFC 7395. */
+  readonly websocket: string;
+  /** XEP-0124. */
+  readonly bosh: string;
+}
+
 /** A handle on another module, carrying the type of its API. */
 export interface ModuleRef<A> {
   readonly name: string;
@@ -57,6 +65,8 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   readonly accounts: Accounts;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** To be read whenever they are needed: a reload can change them, and restarts no module for it. */
+  readonly endpoints: Endpoints;
   /** Only for modules with migrations. */
   readonly sql: Knex;
   /** Aborted when the module stops; for fetches, loops and streams. */
@@ -86,8 +96,11 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   slot<T>(create: (session: Session) => T): SessionSlot<T>;
   /** State that outlives a reload of this module, such as open rooms. */
   keep<T>(name: string, create: () => T): T;
-  /** Serves HTTP under a path of this host ('/' matches what nobody else does; the longest prefix wins). */
-  http(path: string, handler: HttpHandler): void;
+  /**
+   * Serves HTTP under a path of this host ('/' matches what nobody else does; the longest prefix wins). Other methods than these (GET and
+   * HEAD) are refused with 405, and OPTIONS is answered.
+   */
+  http(path: string, handler: HttpHandler, methods?: readonly string[]): void;
   /** Offers a way to log in. */
   sasl(mechanism: SaslMechanism): void;
   /**

@@ -4,7 +4,7 @@ import { isLoopback, neighbourhood } from './addresses.ts';
 const MINUTE = 60_000;
 /** Addresses that are remembered; beyond it those without a connection are forgotten. */
 const MAX_ENTRIES = 100_000;
-/** Lines about refused connections in a minute; a flood is worth some lines, not millions. */
+/** Lines of one kind in a minute; a flood is worth some lines, not millions. */
 const MAX_LINES = 10;
 
 /** Why a connection is refused: the address has too many open, or has made too many lately. */
@@ -34,9 +34,9 @@ export class AddressLimits {
   readonly #log: Log;
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
-  #lines = 0;
+  /** By their text: what floods must not hide what else there is to say. */
+  readonly #lines = new Map<string, number>();
   #linesIn = 0;
-  #unsaid = 0;
 
   /** `now` gives milliseconds that never go back. */
   constructor(config: AddressLimitsConfig, log: Log, now: () => number = () => performance.now()) {
@@ -78,17 +78,22 @@ export class AddressLimits {
     return this.#entries.size;
   }
 
-  /** Writes a warning about what strangers do, but only a few in a minute. */
+  /** Writes a warning about what strangers do, but only a few with the same text in a minute. */
   report(text: string, detail: LogDetail): void {
     const minute = Math.floor(this.#now() / MINUTE);
-    if (minute !== this.#linesIn) {
-      if (this.#unsaid > 0) this.#log.warn('there was more of this kind than is logged', { lines: this.#unsaid });
-      this.#linesIn = minute;
-      this.#lines = this.#unsaid = 0;
+    if (minute !== this.#linesIn) this.#beginMinute(minute);
+    const count = this.#lines.get(text) ?? 0;
+    this.#lines.set(text, count + 1);
+    if (count < MAX_LINES) this.#log.warn(text, detail);
+  }
+
+  #beginMinute(minute: number): void {
+    for (const [kind, count] of this.#lines) {
+      if (count <= MAX_LINES) continue;
+      this.#log.warn('there was more of this kind than is logged', { kind, lines: count - MAX_LINES });
     }
-    if (this.#lines < MAX_LINES) this.#log.warn(text, detail);
-    else this.#unsaid++;
-    this.#lines++;
+    this.#lines.clear();
+    this.#linesIn = minute;
   }
 
   /** The last sixty seconds are taken as this minute and the fitting part of the one before. */

@@ -22,6 +22,15 @@ const KEEP_ALIVE = 75_000;
 /** How often it is looked for requests that are too slow. */
 const CHECK_EVERY = 1000;
 
+/** What Node's parser and clock refuse, by the codes of their errors. */
+const UNREAD: ReadonlyMap<string, readonly [number, string]> = new Map([
+  ['HPE_HEADER_OVERFLOW', [431, 'Request Header Fields Too Large']],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', [413, 'Content Too Large']],
+  ['ERR_HTTP_REQUEST_TIMEOUT', [408, 'Request Timeout']],
+]);
+/** Refusals that tell of an attack, or of a client that is broken. */
+const NOTEWORTHY: ReadonlySet<number> = new Set([400, 403, 408, 413, 414, 429, 431, 501]);
+
 /** What a listener for HTTP is made of. */
 export interface HttpListenerParts {
   readonly config: Extract<ListenerConfig, { readonly type: 'http' | 'https' }>;
@@ -42,6 +51,8 @@ interface Line {
   readonly origin: Origin;
   /** False once somebody else says that it has left. */
   isCounted: boolean;
+  /** The last one, under way or not. */
+  response?: ServerResponse;
 }
 
 /** Serves HTTP (`http`) or HTTPS (`https`): WebSocket, BOSH, what modules serve, metrics, health; only what its `serve` names. */
@@ -67,6 +78,7 @@ export class HttpListener {
     this.#server.maxHeadersCount = MAX_HEADERS + 1; // Node cuts off what is beyond: one more shows that there was more
     this.#server.timeout = Math.max(requestTimeout, boshWait) + KEEP_ALIVE; // a reader that does not read
     this.#server.on('request', (message, response) => void this.#answer(message, response));
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
     this.#server.on('upgrade', (message, socket, head) => this.#upgrade(message, socket as Socket, head));
     this.#handshakes = new Handshakes(parts.certificates, 'http/1.1');
     this.#acceptor = new Acceptor({
@@ -120,6 +132,7 @@ export class HttpListener {
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#lines.get(message.socket)!.response = response;
     response.setHeader('X-Content-Type-Options', 'nosniff');
     response.setHeader('Referrer-Policy', 'no-referrer');
     response.setHeader('X-Frame-Options', 'DENY');
@@ -163,8 +176,27 @@ export class HttpListener {
       if (head.length > 0) socket.unshift(head);
       this.#parts.websocket.take(message, socket, client);
     } catch (error) {
-      refuseUpgrade(socket, error instanceof HttpError ? error : new HttpError(400, 'Bad Request'));
+      const refusal = error instanceof HttpError ? error : new HttpError(400, 'Bad Request');
+      this.#report(socket, refusal);
+      refuseUpgrade(socket, refusal);
     }
+  }
+
+  /** What is not even a request. Node would answer it so by itself, and tell nobody. */
+  #refuseUnread({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
+    const { response } = this.#lines.get(socket) ?? {};
+    // In the middle of a response it would be read as a part of that.
+    const isAnswering = response?.headersSent === true && !response.writableFinished;
+    if (code === 'ECONNRESET' || !socket.writable || isAnswering) return void socket.destroy();
+    const refusal = new HttpError(...(UNREAD.get(code) ?? ([400, 'Bad Request'] as const)));
+    this.#report(socket, refusal);
+    refuseUpgrade(socket, refusal);
+  }
+
+  /** A line about what breaks the rules of HTTP or is beyond its limits. Asking for what there is not is nothing of that kind. */
+  #report(socket: Socket, { status }: HttpError): void {
+    if (!NOTEWORTHY.has(status)) return;
+    this.#parts.limits.report('refused a request', { address: this.#lines.get(socket)?.origin.address, status });
   }
 
   #isAt(service: string, path: string, at: string): boolean {
@@ -173,6 +205,7 @@ export class HttpListener {
 
   #clientOf(message: IncomingMessage): Origin {
     if (message.rawHeaders.length > 2 * MAX_HEADERS) throw new HttpError(431, 'Request Header Fields Too Large');
+    if (hasHostTwice(message.rawHeaders)) throw new HttpError(400, 'Bad Request');
     const { origin } = this.#lines.get(message.socket)!;
     const client = findClient(message.headers, origin, this.#parts.proxies);
     if (client) return client;
@@ -183,6 +216,7 @@ export class HttpListener {
   #fail(message: IncomingMessage, response: ServerResponse, error: unknown): void {
     const refusal = error instanceof HttpError ? error : undefined;
     if (!refusal && !message.destroyed) this.#parts.log.error('a request failed', { method: message.method, error });
+    if (refusal) this.#report(message.socket, refusal);
     if (response.headersSent) return void response.destroy();
     const { status, message: text } = refusal ?? new HttpError(500, 'Internal Server Error');
     for (const name of response.getHeaderNames()) if (name.startsWith('content-') || name === 'etag') response.removeHeader(name);
@@ -203,6 +237,13 @@ function only(methods: readonly string[], message: IncomingMessage, handler: Htt
     if (message.method !== 'OPTIONS') throw new HttpError(405, 'Method Not Allowed');
     response.writeHead(204).end();
   };
+}
+
+/** RFC 9112 section 3.2; Node takes the first one, and a proxy in front of us may have taken the other. */
+function hasHostTwice(raw: readonly string[]): boolean {
+  let hosts = 0;
+  for (let i = 0; i < raw.length; i += 2) if (raw[i]!.length === 4 && raw[i]!.toLowerCase() === 'host') hosts++;
+  return hosts > 1;
 }
 
 function refused(_reason: Refusal): string {

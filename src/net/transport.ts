@@ -55,6 +55,8 @@ export interface Transport {
    * allowed before login. Others have no such method, since their chunks have no bounds.
    */
   limitMessages?(maxBytes: number): void;
+  /** Framed: bytes that are held of a message that is not complete. Others hand on what they have. */
+  readonly pendingBytes?: number;
   /** Bytes that were sent and that the kernel has not taken yet. */
   readonly queued: number;
   /** No `data` until resumed. */

@@ -59,6 +59,11 @@ export class FrameReader {
     this.maxBytes = maxBytes;
   }
 
+  /** Bytes that are held: of an unfinished message, or because of a pause. */
+  get pendingBytes(): number {
+    return this.#heldLength + this.#messageLength;
+  }
+
   /** Nothing is told any more. */
   stop(): void {
     this.#isStopped = true;

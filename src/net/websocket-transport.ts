@@ -66,6 +66,10 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     return this.#tcp.queued;
   }
 
+  get pendingBytes(): number {
+    return this.#frames.pendingBytes;
+  }
+
   send(wire: string): void {
     if (!this.#isEnding) this.#tcp.send(frameHead(OPCODE.text, wire.length) + wire);
   }
@@ -147,8 +151,8 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#close(error.code, GRACE);
-      this.#frames.stop();
       this.#tcp.end();
+      this.closed(error); // nothing can be said any more, and who waits for it is to know
     }
   }
 

@@ -16,6 +16,8 @@ const SECRET = 'login';
 export interface AccountListener {
   /** It is durable. */
   created(username: string): void;
+  /** It is about to be erased; awaited. Does not reject. */
+  deleting(username: string): Promise<void>;
   /** Everything of it is gone. */
   deleted(username: string): void;
 }
@@ -54,6 +56,7 @@ export class CoreLogin {
       // Another one for each host: a name that has the same salt on two of them would be nobody's.
       secret: createHmac('sha256', this.#secret).update(domain).digest(),
       erase: (username) => this.#storage.erase(domain, username),
+      deleting: (username) => listener.deleting(username),
       created: (username) => listener.created(username),
       deleted: (username) => listener.deleted(username),
     });

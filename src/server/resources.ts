@@ -3,6 +3,7 @@ import { writeFooter, writeHeader } from '../c2s/header.ts';
 import type { CertificateConfig, ListenerConfig, ServerConfig } from '../config/server-config.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Endpoints } from '../module/module.ts';
 import { AddressLimits, type Refusal } from '../net/address-limits.ts';
 import { TrustedProxies } from '../net/addresses.ts';
 import { BoshEndpoint, type BoshParts } from '../net/bosh.ts';
@@ -40,6 +41,8 @@ export class Resources {
   /** What modules serve over HTTP. */
   readonly site: HttpSite;
   readonly listeners: Listeners;
+  /** Where clients reach the HTTP listeners, by the config in force. */
+  readonly endpoints: Endpoints;
   readonly #user: ResourceUser;
   readonly #limits: AddressLimits;
   readonly #websocket: WebSocketEndpoint;
@@ -69,6 +72,7 @@ export class Resources {
     this.certificates = opened.certificates;
     this.login = opened.login;
     this.site = new HttpSite(config.hosts.keys());
+    this.endpoints = this.#makeEndpoints();
     this.listeners = new Listeners((listener) => this.#listen(listener), log);
     this.#limits = new AddressLimits(config.limits, log);
     this.#unwatch = watchStorage(metrics, this.storage);
@@ -149,6 +153,18 @@ export class Resources {
     });
     await listener.listen();
     return listener;
+  }
+
+  #makeEndpoints(): Endpoints {
+    const config = () => this.#config;
+    return {
+      get websocket() {
+        return config().http.websocket;
+      },
+      get bosh() {
+        return config().http.bosh;
+      },
+    };
   }
 
   /** Read anew at each connection, so that a reload counts from the next one on. */

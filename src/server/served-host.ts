@@ -11,6 +11,7 @@ import type { AnyModule } from '../module/module.ts';
 import type { Router } from '../router/router.ts';
 import { type StreamCondition, StreamError } from '../stanza/errors.ts';
 import { watchHost } from './figures.ts';
+import { Guests } from './guests.ts';
 import type { CoreLogin, HostLogin } from './login.ts';
 
 /** What a host needs of the server. */
@@ -29,6 +30,7 @@ export class ServedHost {
   config: HostConfig;
   readonly #login: HostLogin;
   readonly #parts: HostParts;
+  readonly #guests: Guests;
   readonly #giveBack: (() => void)[] = [];
   #mechanisms: readonly (() => void)[] = [];
 
@@ -38,6 +40,7 @@ export class ServedHost {
     const log = parts.log.child({ host: config.domain });
     const login = await parts.login.openHost(config, log, {
       created: (username) => served?.host.signals.accountCreated.emit({ username }),
+      deleting: async (username) => served?.host.prepareDeletion(username),
       deleted: (username) => served?.host.signals.accountDeleted.emit({ username }),
     });
     served = new ServedHost(config, login, log, parts);
@@ -50,6 +53,7 @@ export class ServedHost {
     this.#parts = parts;
     this.host = new Host(config.domain, { config: settingsOf(config), accounts: login.accounts, router: parts.router, log });
     this.modules = new ModuleHost(this.host, parts.services);
+    this.#guests = new Guests(this.host, (username) => login.accounts.forget(username));
     // Later than the answer to whoever deleted it: that one may be about to be sent over one of these streams.
     this.host.signals.accountDeleted.add(({ username }) => void setImmediate(() => this.closeAccount(username)));
   }
@@ -77,6 +81,7 @@ export class ServedHost {
   /** Stops the modules, and is not served any more. Its clients are gone already. */
   async stop(): Promise<void> {
     for (const giveBack of this.#giveBack.splice(0)) giveBack();
+    await this.#guests.settled();
     await this.modules.stop();
     this.#withdraw();
     this.host.questions.close();

@@ -243,6 +243,16 @@ describe('the server', () => {
       await login('romeo', 'STARTTLS');
     });
 
+    it('tells web clients where its endpoints are now', async () => {
+      const links = async () => {
+        const page = await fetch(`http://127.0.0.1:${portOf('http')}/.well-known/host-meta.json`);
+        return ((await page.json()) as { links: { href: string }[] }).links.map(({ href }) => new URL(href).pathname);
+      };
+      assert.deepEqual(await links(), ['/xmpp-websocket', '/http-bind']);
+      await reload({ http: { websocket: '/ws', bosh: '/bosh' } });
+      assert.deepEqual(await links(), ['/ws', '/bosh']);
+    });
+
     it('leaves everything as it was when something cannot be had', async () => {
       const juliet = await login('juliet');
       const taken = portOf('c2s-tls');
@@ -287,6 +297,23 @@ describe('the server', () => {
     assert.equal((await error)[0].condition, 'not-authorized');
     assert.equal(await server.deleteAccount(Jid.parse('juliet@localhost')), false);
     await assert.rejects(login('juliet'));
+  });
+
+  it('lets anonymous clients in, and keeps nothing of them (XEP-0175)', async () => {
+    await reload({ authentication: { ...BASE.authentication, anonymous: true } });
+    const host = server.host('localhost')!;
+    const gone = new Promise<string>((resolve) => host.signals.accountDeleted.add(({ username }) => resolve(username)));
+    const guest = client({ service: serviceOf.WebSocket(), domain: 'localhost' });
+    guest.reconnect.stop();
+    clients.push(guest);
+    const { local } = Jid.parse(String(await guest.start()));
+    assert.match(local, /^[0-9a-f]{32}$/);
+    await guest.iqCaller.request(
+      xml('iq', { type: 'set' }, xml('query', { xmlns: 'jabber:iq:roster' }, xml('item', { jid: 'romeo@localhost' }))),
+    );
+    await guest.stop();
+    assert.equal(await gone, local);
+    assert.equal(await host.accounts.exists(local), false);
   });
 
   it('keeps accounts over a restart', async () => {

@@ -1,13 +1,17 @@
 import type { AccountInfo, Accounts, ScramHash, ScramKeys } from '../../src/auth/accounts.ts';
+import type { StoredAccountsParts } from '../../src/auth/stored-accounts.ts';
 import { StanzaError } from '../../src/stanza/errors.ts';
+
+/** What they are made of: those of StoredAccounts that are about their end. */
+export type FakeAccountsParts = Pick<StoredAccountsParts, 'deleting' | 'erase' | 'deleted'>;
 
 /** Accounts in memory, for tests that are not about authentication: passwords are kept as they are. */
 export class FakeAccounts implements Accounts {
   readonly #passwords = new Map<string, string>();
-  readonly #erase: (username: string) => Promise<void>;
+  readonly #parts: FakeAccountsParts;
 
-  constructor(erase: (username: string) => Promise<void>) {
-    this.#erase = erase;
+  constructor(parts: FakeAccountsParts) {
+    this.#parts = parts;
   }
 
   async create(username: string, password: string): Promise<void> {
@@ -25,9 +29,14 @@ export class FakeAccounts implements Accounts {
   }
 
   async delete(username: string): Promise<boolean> {
-    const existed = this.#passwords.delete(username);
-    if (existed) await this.#erase(username);
-    return existed;
+    if (!this.#passwords.has(username)) return false;
+    await this.#remove(username);
+    return true;
+  }
+
+  /** As StoredAccounts do. */
+  async forget(username: string): Promise<void> {
+    if (!this.#passwords.has(username)) await this.#remove(username);
   }
 
   async list(): Promise<readonly AccountInfo[]> {
@@ -40,5 +49,12 @@ export class FakeAccounts implements Accounts {
 
   async verify(username: string, password: string): Promise<boolean> {
     return this.#passwords.get(username) === password;
+  }
+
+  async #remove(username: string): Promise<void> {
+    await this.#parts.deleting(username);
+    this.#passwords.delete(username);
+    await this.#parts.erase(username);
+    this.#parts.deleted(username);
   }
 }

@@ -11,6 +11,7 @@ export class FakeTransport implements Transport {
   secure = true;
   loopback = false;
   queued = 0;
+  pendingBytes = 0;
   handler: TransportHandler = { data() {}, closed() {} };
   isPaused = false;
   isEnded = false;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { AnyModule } from '../../src/module/module.ts';
+import type { AnyModule, Endpoints } from '../../src/module/module.ts';
 import { HttpError, type HttpHandler, type HttpRequest } from '../../src/net/http.ts';
 import { startHost } from './start-host.ts';
 
@@ -18,8 +18,8 @@ export interface Page {
 }
 
 /** Starts a module on a host of its own and returns what it serves. */
-export async function serve(module: AnyModule, config: unknown, domain = 'example.org'): Promise<Routes> {
-  const host = await startHost([module], { domain, modules: { [module.name]: config } });
+export async function serve(module: AnyModule, config: unknown, domain = 'example.org', endpoints?: Endpoints): Promise<Routes> {
+  const host = await startHost([module], { domain, modules: { [module.name]: config }, ...(endpoints && { endpoints }) });
   const routes = new Map(host.routes);
   await host.stop();
   return routes;

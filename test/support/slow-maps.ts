@@ -41,10 +41,12 @@ export class SlowMaps {
 
   #slowDown(store: MapStore<unknown>): void {
     const write = store.update.bind(store);
-    store.update = async (owner, changes) => {
+    const insert = store.insert.bind(store);
+    const wait = async () => {
       await this.#gate;
       if (this.#isBroken) throw new Error('the disk is full');
-      await write(owner, changes);
     };
+    store.update = (owner, changes) => wait().then(() => write(owner, changes));
+    store.insert = (owner, key, value) => wait().then(() => insert(owner, key, value));
   }
 }

@@ -1,13 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { bind } from '../../src/c2s/bind.ts';
 import { type C2sLimits, C2sServer } from '../../src/c2s/c2s-server.ts';
 import { Host, type HostSettings } from '../../src/host/host.ts';
 import { Jid } from '../../src/jid.ts';
 import { type Log, silent } from '../../src/log.ts';
 import { Metrics } from '../../src/metrics.ts';
+import type { HttpRoutes } from '../../src/module/context.ts';
 import { ModuleHost } from '../../src/module/loader.ts';
-import type { AnyModule } from '../../src/module/module.ts';
+import type { AnyModule, Endpoints } from '../../src/module/module.ts';
 import type { HttpHandler } from '../../src/net/http.ts';
+import { HttpSite } from '../../src/net/http-routes.ts';
 import { LocalRouter } from '../../src/router/local-router.ts';
+import { Guests } from '../../src/server/guests.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { Traffic } from '../../src/traffic.ts';
@@ -41,6 +45,8 @@ export interface HostOptions {
   /** Faults are thrown at the test unless it brings its own log. */
   readonly log?: Log;
   readonly storage?: Storage;
+  /** Where its HTTP listeners would take clients. */
+  readonly endpoints?: Endpoints;
 }
 
 /** A host with modules, without sockets: clients log in as Probes. */
@@ -50,23 +56,37 @@ export class TestHost {
   readonly c2s: C2sServer;
   readonly storage: Storage;
   readonly routes: Map<string, HttpHandler>;
+  /** The same as the HTTP listeners see it. */
+  readonly site: HttpSite;
+  readonly guests: Guests;
   /** Errors that were logged: faults of ours. `stop` fails when there are any. */
   readonly faults: unknown[];
 
-  constructor(parts: Pick<TestHost, 'host' | 'modules' | 'c2s' | 'storage' | 'routes' | 'faults'>) {
+  constructor(parts: Pick<TestHost, 'host' | 'modules' | 'c2s' | 'storage' | 'routes' | 'site' | 'guests' | 'faults'>) {
     this.host = parts.host;
     this.modules = parts.modules;
     this.c2s = parts.c2s;
     this.storage = parts.storage;
     this.routes = parts.routes;
+    this.site = parts.site;
+    this.guests = parts.guests;
     this.faults = parts.faults;
   }
 
   /** Makes the account when there is none, and binds a client of it. */
   async login(username: string, resource?: string): Promise<Probe> {
     if (!(await this.host.accounts.exists(username))) await this.host.accounts.create(username, 'secret');
+    return this.#bind(username, resource, false);
+  }
+
+  /** Binds an anonymous client, whose name is made up. */
+  loginAsGuest(): Promise<Probe> {
+    return this.#bind(randomBytes(16).toString('hex'), undefined, true);
+  }
+
+  async #bind(username: string, resource: string | undefined, isAnonymous: boolean): Promise<Probe> {
     const { stream, transport } = this.connect();
-    stream.authenticate(username);
+    stream.authenticate(username, isAnonymous);
     const session = await bind(stream, resource);
     const probe = new Probe(session, transport);
     this.host.signals.sessionBound.emit(session);
@@ -102,6 +122,7 @@ export class TestHost {
     await this.c2s.drain(0);
     this.c2s.stop();
     await settle();
+    await this.guests.settled();
     await this.modules.stop();
     this.host.questions.close();
     await this.storage.close();
@@ -125,20 +146,28 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
     admins: [],
     ...options.settings,
   };
-  const accounts = new FakeAccounts(async (username) => {
-    await storage.erase(domain, username);
-    host.signals.accountDeleted.emit({ username });
+  const accounts = new FakeAccounts({
+    deleting: (username) => host.prepareDeletion(username),
+    erase: (username) => storage.erase(domain, username),
+    deleted: (username) => host.signals.accountDeleted.emit({ username }),
   });
   const host: Host = new Host(domain, { config, accounts, router, log });
   router.serve(domain, host);
+  const guests = new Guests(host, (username) => accounts.forget(username));
   const routes = new Map<string, HttpHandler>();
-  const http = {
-    add(_host: string | undefined, path: string, handler: HttpHandler) {
+  const site = new HttpSite([domain]);
+  const http: HttpRoutes = {
+    add(at, path, handler, methods) {
+      const giveBack = site.add(at, path, handler, methods);
       routes.set(path, handler);
-      return () => void routes.delete(path);
+      return () => {
+        giveBack();
+        routes.delete(path);
+      };
     },
   };
-  const moduleHost = new ModuleHost(host, { storage, metrics: new Metrics(), http });
+  const endpoints = options.endpoints ?? { websocket: '/xmpp-websocket', bosh: '/http-bind' };
+  const moduleHost = new ModuleHost(host, { storage, metrics: new Metrics(), http, endpoints });
   const c2s = new C2sServer({
     hosts: new Map([[domain, host]]),
     limits: { ...roomyLimits, ...options.limits },
@@ -152,7 +181,7 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
       config: module.config.parse(options.modules?.[module.name] ?? {}, `modules.${module.name}`),
     })),
   );
-  return new TestHost({ host, modules: moduleHost, c2s, storage, routes, faults });
+  return new TestHost({ host, modules: moduleHost, c2s, storage, routes, site, guests, faults });
 }
 
 function collect(faults: unknown[]): Log {

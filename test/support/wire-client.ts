@@ -13,8 +13,8 @@ export class WireClient {
   #ids = 0;
   jid = '';
 
-  private constructor(url: string) {
-    this.#socket = new WebSocket(url, 'xmpp');
+  private constructor(url: string, localAddress: string) {
+    this.#socket = new WebSocket(url, 'xmpp', { localAddress });
     this.#socket.on('message', (data) => {
       this.#queue.push(parse(String(data)));
       this.#wake();
@@ -26,9 +26,9 @@ export class WireClient {
     });
   }
 
-  /** Connects and opens a stream; rejects when there is no server. */
-  static async connect(port: number, domain = 'localhost'): Promise<WireClient> {
-    const client = new WireClient(`ws://127.0.0.1:${port}/xmpp-websocket`);
+  /** Connects, from this address, and opens a stream; rejects when there is no server. */
+  static async connect(port: number, domain = 'localhost', from = '127.0.0.1'): Promise<WireClient> {
+    const client = new WireClient(`ws://127.0.0.1:${port}/xmpp-websocket`, from);
     await once(client.#socket, 'open');
     client.send(`<open xmlns='${NS_FRAMING}' to='${domain}' version='1.0'/>`);
     await client.until((element) => element.name === 'stream:features');

@@ -18,6 +18,11 @@ function mapOf(records: Map<string, AccountRecord>): MapStore<AccountRecord> {
     async update(owner, changes) {
       for (const record of changes.values()) if (record) records.set(owner, record);
     },
+    async insert(owner, _key, record) {
+      if (records.has(owner)) return false;
+      records.set(owner, record);
+      return true;
+    },
     clear: async (owner) => void records.delete(owner),
     owners: async () => [],
   };
@@ -49,7 +54,15 @@ describe('somebody who guesses', () => {
     };
     const secret = Buffer.alloc(32, 1);
     const erase = async (username: string) => void records.delete(username);
-    accounts = new StoredAccounts({ store: mapOf(records), iterations: 4096, secret, erase, created() {}, deleted() {} });
+    accounts = new StoredAccounts({
+      store: mapOf(records),
+      iterations: 4096,
+      secret,
+      erase,
+      created() {},
+      async deleting() {},
+      deleted() {},
+    });
     await accounts.create('juliet', 'pencil');
     const throttle = new Throttle({ perAccount: 3, perAddress: 100, period: 60_000, exemptLoopback: false }, () => 0);
     const guard = throttle.guard('example.org', log, (username) => accounts.refresh(username));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Element, parse } from 'ltx';
-import { anonymous } from '../../../src/auth/anonymous.ts';
+import { anonymous, isGuestName } from '../../../src/auth/anonymous.ts';
 import { countLogins } from '../../../src/auth/count-logins.ts';
 import { createMechanisms } from '../../../src/auth/mechanisms.ts';
 import { makeKeys, preparePassword } from '../../../src/auth/passwords.ts';
@@ -159,6 +159,8 @@ describe('what a client is told before it logs in', () => {
     const { say, stream } = connect();
     assert.equal((await say(`<auth xmlns='${NS}' mechanism='ANONYMOUS'/>`)).name, 'success');
     assert.match(stream.username!, /^[0-9a-f]{32}$/);
+    assert.equal(stream.isAnonymous, true);
+    assert.equal(isGuestName(stream.username!), true);
   });
 });
 
@@ -173,7 +175,15 @@ describe('accounts that change', () => {
     storage = await openStorage({ type: 'memory' }, silent);
     const { store } = await storage.open('example.org', 'core', { store: mapStore<AccountRecord>() });
     const erase = (username: string) => storage.erase('example.org', username);
-    accounts = new StoredAccounts({ store, iterations: 4096, secret: Buffer.alloc(32), erase, created() {}, deleted() {} });
+    accounts = new StoredAccounts({
+      store,
+      iterations: 4096,
+      secret: Buffer.alloc(32),
+      erase,
+      created() {},
+      async deleting() {},
+      deleted() {},
+    });
     await accounts.create('juliet', 'pencil');
     lines = [];
     const log: Log = {

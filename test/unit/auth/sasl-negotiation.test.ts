@@ -132,6 +132,33 @@ describe('the log-in of a client', () => {
     assert.notEqual((await respond(RIGHT)).getChild('malformed-request'), undefined);
   });
 
+  for (const [name, step] of [
+    [
+      'at once',
+      () => {
+        throw new Error('the disk is gone');
+      },
+    ],
+    ['later', () => Promise.reject(new Error('the disk is gone'))],
+  ] as const) {
+    it(`is told to come back when the storage fails ${name}, on a stream that goes on (RFC 6120 section 6.5)`, async () => {
+      host.host.login.add(mechanism('X-BROKEN', step));
+      connect();
+      for (let i = 0; i < 6; i++) {
+        const failure = await auth('=', 'X-BROKEN');
+        assert.deepEqual(
+          failure.getChildElements().map(({ name }) => name),
+          ['temporary-auth-failure'],
+        );
+        assert.equal(String(failure).includes('disk'), false);
+      }
+      assert.equal(transport.isEnded, false);
+      assert.equal((await auth(RIGHT)).name, 'success');
+      assert.equal(host.faults.length, 6);
+      for (const { error } of host.faults.splice(0) as { error: Error }[]) assert.equal(error.message, 'the disk is gone');
+    });
+  }
+
   it('may be given up (RFC 6120 section 6.4.4)', async () => {
     await auth('');
     assert.notEqual((await say(`<abort xmlns='${NS}'/>`)).getChild('aborted'), undefined);

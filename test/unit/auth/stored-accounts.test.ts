@@ -34,6 +34,7 @@ describe('accounts', () => {
       iterations: 4096,
       secret,
       erase: (username) => storage.erase('example.org', username),
+      deleting: async (username) => void told.push(`?${username} ${(await notes.entries(username)).size}`),
       created: (username) => void told.push(`+${username}`),
       deleted: (username) => void told.push(`-${username}`),
     });
@@ -52,7 +53,8 @@ describe('accounts', () => {
     assert.equal(await accounts.delete('juliet'), false);
     assert.equal(await accounts.exists('juliet'), false);
     assert.equal((await notes.entries('juliet')).size, 0);
-    assert.deepEqual(told, ['+juliet', '-juliet']);
+    // Told before anything is gone, and after.
+    assert.deepEqual(told, ['+juliet', '?juliet 1', '-juliet']);
   });
 
   it('are there once, however many ask at the same time', async () => {
@@ -60,6 +62,26 @@ describe('accounts', () => {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected', 'rejected', 'rejected', 'rejected']);
     for (const result of results) if (result.status === 'rejected') assert.equal(result.reason.condition, 'conflict');
     assert.deepEqual(told, ['+juliet']);
+  });
+
+  it('are there once, when two processes make them at the same time', async () => {
+    const other = make();
+    const results = await Promise.allSettled([accounts.create('juliet', 'one'), other.create('juliet', 'two')]);
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+    for (const result of results) if (result.status === 'rejected') assert.equal(result.reason.condition, 'conflict');
+    const password = results[0].status === 'fulfilled' ? 'one' : 'two';
+    for (const each of [accounts, other]) assert.equal(await each.verify('juliet', password), true);
+    assert.deepEqual(told, ['+juliet']);
+  });
+
+  it('are not touched by what forgets a guest of the same name', async () => {
+    await accounts.create('juliet', 'secret');
+    await notes.update('juliet', new Map([['a', 'b']]));
+    await notes.update('guest', new Map([['a', 'b']]));
+    await accounts.forget('juliet');
+    await accounts.forget('guest');
+    assert.deepEqual([(await notes.entries('juliet')).size, (await notes.entries('guest')).size], [1, 0]);
+    assert.deepEqual(told, ['+juliet', '?guest 1', '-guest']);
   });
 
   it('keep keys and never the password', async () => {

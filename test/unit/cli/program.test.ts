@@ -6,6 +6,9 @@ import { Readable } from 'node:stream';
 import { parse } from 'yaml';
 import { readConfiguration } from '../../../src/cli/config-file.ts';
 import { run } from '../../../src/cli/program.ts';
+import { silent } from '../../../src/log.ts';
+import { openStorage } from '../../../src/storage/open.ts';
+import { mapStore } from '../../../src/storage/storage.ts';
 
 interface Result {
   readonly code: number;
@@ -111,6 +114,25 @@ describe('the command line', () => {
 
   describe('parlance account', () => {
     const account = (...args: readonly string[]) => parlance(['account', ...args, '--config', file], 'correct horse\nnot this\n');
+
+    it('ends the subscriptions of an account that it deletes while no server runs (XEP-0077 section 3.2)', async () => {
+      await write({ modules: { roster: {}, presence: {} } });
+      for (const name of ['juliet', 'romeo']) await account('create', `${name}@example.test`, '--password-stdin');
+      const { config } = await readConfiguration(file);
+      const contact = { subscription: 'both', revision: 1 };
+      const read = async (change?: ReadonlyMap<string, unknown>) => {
+        const storage = await openStorage(config.storage, silent);
+        const { contacts } = await storage.open('example.test', 'roster', { contacts: mapStore() });
+        if (change) await contacts.update('romeo', change);
+        if (change) await contacts.update('juliet', new Map([['romeo@example.test', contact]]));
+        const found = await contacts.get('romeo', 'juliet@example.test');
+        await storage.close();
+        return (found as typeof contact).subscription;
+      };
+      assert.equal(await read(new Map([['juliet@example.test', contact]])), 'both');
+      assert.equal((await account('delete', 'juliet@example.test', '--yes')).code, 0);
+      assert.equal(await read(), 'none');
+    });
 
     it('makes, lists and deletes accounts while no server runs', async () => {
       assert.deepEqual(await account('create', 'juliet@example.test', '--password-stdin'), {

@@ -53,6 +53,32 @@ describe('the modules of a host', () => {
 
   const take = () => notes.splice(0).join(' ');
 
+  it('serve pages to those methods that they name', async () => {
+    const module = defineModule({
+      name: 'pages',
+      doc: 'For tests.',
+      config: option.object({}),
+      setup({ http }) {
+        http('/usual', () => {});
+        http('/hook', () => {}, ['POST', 'PUT']);
+      },
+    });
+    await host.modules.apply(enable(module));
+    const methods = (path: string) => {
+      const route = host.site.find('example.org', path);
+      return typeof route === 'object' ? route.methods : route;
+    };
+    assert.deepEqual(
+      [methods('/usual'), methods('/hook')],
+      [
+        ['GET', 'HEAD'],
+        ['POST', 'PUT'],
+      ],
+    );
+    await host.modules.apply([]);
+    assert.equal(methods('/hook'), undefined);
+  });
+
   it('start after what they need or want, and stop before it, whatever the order of the config', async () => {
     const c = noting('c', notes);
     const b = noting('b', notes, { needs: [c] });

@@ -5,6 +5,7 @@ import presence from '../../../modules/presence/index.ts';
 import roster from '../../../modules/roster/index.ts';
 import { defineModule, option, writeForm } from '../../../src/index.ts';
 import { conditionOf, infoOf, payloadOf, subscribe } from '../../support/answers.ts';
+import type { Probe } from '../../support/probe.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS_INFO = 'http://jabber.org/protocol/disco#info';
@@ -39,6 +40,18 @@ describe('disco', () => {
     });
   });
   afterEach(() => host.stop());
+
+  it('says of an anonymous client that it is one, to itself and to everybody, and of others that they are registered (XEP-0175)', async () => {
+    const ask = async (probe: Probe, to = probe.session.jid.bare) =>
+      infoOf(payloadOf(await probe.ask(`<iq type='get' to='${to}'><query xmlns='${NS_INFO}'/></iq>`))).identities;
+    const guest = await host.loginAsGuest();
+    const juliet = await host.login('juliet');
+    assert.deepEqual(await ask(guest), ['account/anonymous', 'pubsub/pep']);
+    assert.deepEqual(await ask(juliet), ['account/registered', 'pubsub/pep']);
+    assert.deepEqual(await ask(juliet, guest.session.jid.bare), ['account/anonymous', 'pubsub/pep']);
+    const node = `<iq type='get' to='${guest.session.jid.bare}'><query xmlns='${NS_INFO}' node='urn:node'/></iq>`;
+    assert.equal(conditionOf(await juliet.ask(node)), 'service-unavailable');
+  });
 
   it('says what the host is and supports (XEP-0030 section 3.1)', async () => {
     const juliet = await host.online('juliet');

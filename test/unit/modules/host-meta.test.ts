@@ -40,6 +40,18 @@ describe('host-meta', () => {
       assert.equal((await ask(routes, path, behindTls)).headers.get('access-control-allow-origin'), '*');
   });
 
+  it('names the paths of the listeners, also those that a reload brings', async () => {
+    const endpoints = { websocket: '/ws', bosh: '/bosh' };
+    const routes = await serve(hostMeta, {}, 'example.org', endpoints);
+    const named = async () => linksOf(await ask(routes, XRD, behindTls));
+    assert.deepEqual(await named(), { websocket: 'wss://chat.example.org:5281/ws', xbosh: 'https://chat.example.org:5281/bosh' });
+    Object.assign(endpoints, { websocket: '/other', bosh: '/another' });
+    assert.deepEqual(await named(), {
+      websocket: 'wss://chat.example.org:5281/other',
+      xbosh: 'https://chat.example.org:5281/another',
+    });
+  });
+
   it('names the configured addresses instead', async () => {
     const routes = await serve(hostMeta, { websocket: 'wss://ws.example.org/', bosh: 'https://bosh.example.org/b' });
     assert.deepEqual(linksOf(await ask(routes, XRD, { secure: false, headers: { host: 'example.org' } })), {

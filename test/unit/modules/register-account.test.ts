@@ -64,6 +64,22 @@ describe('register: after login', () => {
     });
   }
 
+  it('has no account of an anonymous client to show, to change or to remove (XEP-0175)', async () => {
+    await start();
+    const guest = await host.loginAsGuest();
+    const name = guest.session.jid.local;
+    for (const [type, inner] of [
+      ['get', ''],
+      ['set', account(name)],
+      ['set', '<remove/>'],
+    ] as const) {
+      const reply = await guest.ask(`<iq type='${type}'><query xmlns='${NS}'>${inner}</query></iq>`);
+      assert.equal(conditionOf(reply), 'registration-required');
+    }
+    assert.deepEqual(await host.host.accounts.list(), []);
+    assert.equal(guest.transport.isEnded, false);
+  });
+
   it('changes nothing where that is not wanted', async () => {
     await start({ passwordChange: false, removal: false });
     const juliet = await host.online('juliet');

@@ -54,6 +54,15 @@ describe('register: before login', () => {
     assert(await host.host.accounts.verify('bill', 'Call me but love'));
   });
 
+  it('gives nobody a name of the form that anonymous clients have', async () => {
+    await start();
+    const guest = await host.loginAsGuest();
+    for (const name of [guest.session.jid.local, guest.session.jid.local.toUpperCase(), '0'.repeat(32)])
+      assert.equal(conditionOf(await stranger().ask(account(name))), 'not-acceptable');
+    for (const name of ['0'.repeat(31), 'g'.repeat(32)])
+      assert.equal((await stranger().ask(account(name))).attrs['type'], 'result');
+  });
+
   it('takes a form as well as fields (XEP-0077 section 4)', async () => {
     await start();
     const field = (name: string, value: string) => `<field var='${name}'><value>${value}</value></field>`;

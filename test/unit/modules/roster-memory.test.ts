@@ -26,6 +26,7 @@ describe('rosters in memory', () => {
         get: () => Promise.resolve(undefined),
         entries: () => Promise.resolve(new Map<string, StoredRoster>()),
         update: () => writing ?? Promise.resolve(),
+        insert: () => Promise.resolve(true),
         clear: () => Promise.resolve(),
         owners: () => Promise.resolve([]),
       },

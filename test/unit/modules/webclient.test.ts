@@ -61,6 +61,17 @@ describe('webclient', () => {
     assert.match(script, /import\('\.\/converse\.min\.js'\)/);
   });
 
+  it('connects to the path of the listeners, also to that which a reload brings, unless it is told another', async () => {
+    const endpoints = { websocket: '/ws', bosh: '/bosh' };
+    const usual = await serve(webclient, {}, 'example.org', endpoints);
+    const other = await serve(webclient, { websocket: '/mine' }, 'example.org', endpoints);
+    const script = async (of: Routes) => (await ask(of, '/converse/start.js')).body;
+    assert.match(await script(usual), /new URL\("\/ws", /);
+    Object.assign(endpoints, { websocket: '/moved' });
+    assert.match(await script(usual), /new URL\("\/moved", /);
+    assert.match(await script(other), /new URL\("\/mine", /);
+  });
+
   it('writes no setting in a way that could end a script', async () => {
     const nasty = await serve(webclient, { title: '</script><script>alert(1)</script>', websocket: '/</script>' });
     for (const path of ['/', '/converse/start.js'])

@@ -107,10 +107,18 @@ describe('limits for each address', () => {
     assert.deepEqual(
       log.lines.slice(10).map(({ text, detail }) => [text, detail]),
       [
-        ['there was more of this kind than is logged', { lines: 91 }],
+        ['there was more of this kind than is logged', { kind: 'refused a connection', lines: 91 }],
         ['something else', {}],
       ],
     );
+  });
+
+  it('do not let lines of one kind hide another', () => {
+    const limits = create({});
+    for (let i = 0; i < 100; i++) limits.report('refused a request', {});
+    limits.report('something else', {});
+    assert.equal(log.lines.length, 11);
+    assert.equal(log.lines.at(-1)!.text, 'something else');
   });
 
   it('are not confused by leaving twice, or by who never came', () => {

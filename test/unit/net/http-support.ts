@@ -5,7 +5,7 @@ import type { AddressLimits } from '../../../src/net/address-limits.ts';
 import { TrustedProxies } from '../../../src/net/addresses.ts';
 import { BoshEndpoint } from '../../../src/net/bosh.ts';
 import type { CertificateStore } from '../../../src/net/certificates.ts';
-import { HttpListener } from '../../../src/net/http.ts';
+import { HttpListener } from '../../../src/net/http-listener.ts';
 import { HttpSite } from '../../../src/net/http-routes.ts';
 import { type HealthReport, serveHealth, serveMetrics } from '../../../src/net/monitoring.ts';
 import { WebSocketEndpoint } from '../../../src/net/websocket.ts';

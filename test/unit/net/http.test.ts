@@ -290,6 +290,32 @@ describe('an HTTP listener', () => {
       assert.equal((await server.ask('/', { headers: { 'x-long': 'x'.repeat(20_000) } })).status, 431);
     });
 
+    it('logs what breaks the rules, some lines of it, and not what is only not there', async () => {
+      await start();
+      assert.equal((await server.ask('/nothing')).status, 404);
+      assert.deepEqual(server.log.texts('warn'), []);
+      for (let i = 0; i < 20; i++) {
+        const client = await connect();
+        client.socket.write('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\r\n');
+        await client.until(() => client.isEnded || client.isClosed);
+        assert.match(client.received, /^HTTP\/1\.1 400 /);
+      }
+      assert.equal((await server.ask('/', { headers: { 'x-long': 'x'.repeat(20_000) } })).status, 431);
+      assert.equal(server.log.lines.length, 10);
+      assert.deepEqual(server.log.lines[0]!.detail, { address: '127.0.0.1', status: 400 });
+    });
+
+    it('writes no refusal into the middle of a response', async () => {
+      await start();
+      server.site.add('example.org', '/slow', (_, response) => void response.write('half'));
+      const client = await connect();
+      client.socket.write('GET /slow HTTP/1.1\r\nHost: example.org\r\n\r\n');
+      await client.until(() => client.received.includes('half'));
+      client.socket.write('\0\0\0\r\n\r\n');
+      await client.until(() => client.isEnded || client.isClosed);
+      assert.doesNotMatch(client.received, / 400 /);
+    });
+
     it('refuses what is no HTTP, or ambiguous', async () => {
       await start();
       mirror('/', 'example.org', ['POST']);
@@ -297,6 +323,7 @@ describe('an HTTP listener', () => {
         'hello\r\n\r\n',
         '<stream:stream>\r\n\r\n',
         'GET / HTTP/1.1\r\n\r\n', // no Host
+        'GET / HTTP/1.1\r\nHost: example.org\r\nhost: other.example\r\n\r\n',
         'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
         'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx',
         'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n',

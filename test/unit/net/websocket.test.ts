@@ -253,6 +253,21 @@ describe('a WebSocket', () => {
       }
     });
 
+    it('says how much it holds of a message that is not complete', async () => {
+      await start();
+      const { client, recorder } = await openBoth();
+      assert.equal(recorder.transport.pendingBytes, 0);
+      client.socket.write(Buffer.concat([frame(1, 'x'.repeat(100), { isFinal: false }), frame(0, 'yyyy').subarray(0, 8)]));
+      client.socket.write(frame(0, 'yyyy').subarray(8));
+      await recorder.until(() => recorder.chunks.length === 1);
+      assert.equal(recorder.transport.pendingBytes, 0);
+      client.socket.write(
+        Buffer.concat([frame(9), frame(1, 'x'.repeat(100), { isFinal: false }), frame(0, 'yyyy').subarray(0, 8)]),
+      );
+      await client.until(() => client.received !== ''); // the answer to the ping
+      assert.equal(recorder.transport.pendingBytes, 108);
+    });
+
     it('reads messages that come byte by byte', async () => {
       await start();
       const { client, recorder } = await openBoth();
@@ -302,6 +317,15 @@ describe('a WebSocket', () => {
   });
 
   describe('whose client breaks the protocol', () => {
+    it('is over for the core at once, which is told why', async () => {
+      await start();
+      const { client, recorder } = await openBoth();
+      client.socket.pause(); // it does not even take the goodbye
+      client.socket.write(frame(2, '<a/>'));
+      await recorder.until(() => recorder.isClosed);
+      assert.equal(recorder.error?.message, 'binary data');
+    });
+
     for (const [name, bytes, code] of [
       ['a frame without a mask', frame(1, '<a/>', { mask: false }), 1002],
       ['reserved bits', frame(1, '<a/>', { rsv: 0x40 }), 1002],

@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict';
+import { Bystanders } from '../support/bystanders.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { auth, bind, enter, registration } from '../support/raw-login.ts';
+import { ServerProcess } from '../support/server-process.ts';
+
+// Attacks on the streams of a server in a process of its own, while two others chat on it.
+
+const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
+const ENDED = (condition: string) => new RegExp(`"condition":"${condition}"`);
+const open = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' to='localhost'";
+
+describe('two who chat are not harmed by', () => {
+  let server: ServerProcess;
+  let others: Bystanders;
+  let address = '';
+  let addresses = 1;
+
+  before(async function () {
+    this.timeout(60_000);
+    server = await ServerProcess.create({
+      log: { level: 'info', format: 'json' },
+      limits: {
+        ...{ exemptLoopback: false, connectionsPerAddress: 50, connectionsPerMinute: 100 },
+        ...{ bytesPerSecond: 0, queueBytes: '64KiB' },
+      },
+      sessions: { resourcesPerAccount: 3 },
+      hosts: {
+        localhost: { certificate: 'self-signed' },
+        'strict.localhost': {
+          certificate: 'self-signed',
+          authentication: { trustLoopback: false, plainWithoutTlsOnLoopback: false },
+        },
+      },
+      modules: { roster: { maxContacts: 30 }, presence: { maxDirected: 100 }, ping: {}, private: {}, offline: {}, register: {} },
+    });
+    await server.start();
+    others = await Bystanders.create(server);
+  });
+
+  after(async () => {
+    await others?.close();
+    await server?.remove();
+  });
+
+  beforeEach(() => {
+    address = `127.0.0.${++addresses}`;
+    others.mark();
+  });
+
+  it('words behind STARTTLS in the clear, which count for nothing', async () => {
+    const client = await RawClient.open(server.c2s, address);
+    client.send(`<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>${auth('romeo')}${open}>`);
+    await client.until(/<proceed [^>]*>$/);
+    await client.startTls();
+    client.sendHeader();
+    const said = (await client.until(/[\s\S]*<\/stream:features>/))[0];
+    assert.match(said, /^<\?xml /);
+    assert.match(said, /<mechanism>SCRAM-SHA-256-PLUS</);
+    assert.doesNotMatch(said, /<success|<failure|<bind|<starttls/);
+    client.close();
+    await others.areUnharmed();
+  });
+
+  it('a try to do without TLS where it is required', async () => {
+    const client = await RawClient.connect(server.c2s, address);
+    client.send(`${open.replace('localhost', 'strict.localhost')}>`);
+    const features = (await client.until(/<stream:features>.*<\/stream:features>/))[0];
+    assert.match(features, /<starttls [^>]*><required\/><\/starttls>/);
+    assert.doesNotMatch(features, /<mechanism|<register/);
+    for (let i = 0; i < 15; i++) {
+      client.send(auth('romeo'));
+      await client.until(/<failure [^>]*><encryption-required\/>/);
+    }
+    assert.match(await client.end(), /<policy-violation /);
+    for (const xml of [
+      "<iq type='get' id='i'><query xmlns='jabber:iq:register'/></iq>",
+      `<response xmlns='${NS_SASL}'>AA==</response>`,
+      `<abort xmlns='${NS_SASL}'/>`,
+    ]) {
+      const other = await RawClient.connect(server.c2s, address);
+      other.send(`${open.replace('localhost', 'strict.localhost')}>${xml}`);
+      assert.match(await other.end(), /<stream:error><not-authorized /, xml);
+    }
+    await others.areUnharmed(ENDED('not-authorized'));
+  });
+
+  it('log-ins of garbage', async () => {
+    const client = await RawClient.open(server.c2s, address);
+    const base64 = (text: string) => Buffer.from(text, 'latin1').toString('base64');
+    for (const [mechanism, text, condition] of [
+      ['PLAIN', '====', 'incorrect-encoding'],
+      ['PLAIN', 'A*==', 'incorrect-encoding'],
+      ['PLAIN', '=', 'malformed-request'],
+      ['PLAIN', base64('\0\0\0\0\0'), 'malformed-request'],
+      ['SCRAM-SHA-256', base64('n,,n=,r='), 'malformed-request'],
+      ['SCRAM-SHA-256', base64('y,,n=\xff\xfe,r=x'), 'malformed-request'],
+      ['SCRAM-SHA-256', base64('n,,m=x,n=a,r=x'), 'malformed-request'],
+    ] as const) {
+      client.send(`<auth xmlns='${NS_SASL}' mechanism='${mechanism}'>${text}</auth>`);
+      assert.equal((await client.until(/<failure [^>]*><([a-z-]+)\/>/))[1], condition, `${mechanism} ${text}`);
+    }
+    client.close();
+    const names = ['', 'plain', 'ANONYMOUS', 'EXTERNAL', 'SCRAM-SHA-256-PLUS', '__proto__', 'constructor', 'X'.repeat(9000)];
+    const other = await RawClient.open(server.c2s, address);
+    for (const name of names.slice(0, 4)) {
+      other.send(`<auth xmlns='${NS_SASL}' mechanism='${name}'/>`);
+      await other.until(/<failure [^>]*><invalid-mechanism\/>/);
+    }
+    other.send(`<auth xmlns='${NS_SASL}' mechanism='${names[4]}'/>`);
+    assert.match(await other.end(), /<invalid-mechanism\/>.*<policy-violation /);
+    const third = await RawClient.open(server.c2s, address);
+    for (const name of names.slice(5)) {
+      third.send(`<auth xmlns='${NS_SASL}' mechanism='${name}'/>`);
+      await third.until(/<failure [^>]*><invalid-mechanism\/>/);
+    }
+    third.close();
+    await others.areUnharmed(ENDED('policy-violation'));
+  });
+
+  it('guesses at a password, which lock out who guesses and nobody else', async () => {
+    const client = await RawClient.open(server.c2s, address);
+    for (let i = 0; i < 5; i++) {
+      client.send(auth('romeo', `guess ${i}`));
+      await client.until(/<failure [^>]*><not-authorized\/>/);
+    }
+    assert.match(await client.end(), /<policy-violation /);
+    const again = await RawClient.open(server.c2s, address);
+    again.send(auth('romeo'));
+    await again.until(/<failure [^>]*><temporary-auth-failure\/>/);
+    again.close();
+    const owner = await RawClient.open(server.c2s, '127.0.3.1');
+    owner.send(auth('romeo'));
+    await owner.until(/<success /);
+    owner.close();
+    await others.areUnharmed(/put off after too many failures/);
+    assert.doesNotMatch(server.output, /guess \d/);
+  });
+
+  it('clients of one account without number, and sessions asked for again', async () => {
+    const client = await enter(server.c2s, 'many', address);
+    for (const id of ['s1', 's2']) {
+      client.send(`<iq type='set' id='${id}'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>`);
+      await client.until(new RegExp(`<iq [^>]*type='result'[^>]*id='${id}'|<iq [^>]*id='${id}'[^>]*type='result'`));
+    }
+    const more: RawClient[] = [];
+    for (let i = 0; i < 3; i++) {
+      more.push(await RawClient.open(server.c2s, address));
+      const said = await bind(more[i]!, 'many');
+      assert.match(said, i < 2 ? /type='result'/ : /<resource-constraint /);
+    }
+    for (const each of [client, ...more]) each.close();
+    await others.areUnharmed(/too many clients of one account/);
+  });
+
+  it('a roster without end', async () => {
+    const client = await enter(server.c2s, 'popular', address);
+    const item = (i: number) =>
+      `<iq type='set' id='r${i}'><query xmlns='jabber:iq:roster'><item jid='friend${i}@localhost'/></query></iq>`;
+    for (let i = 0; i < 30; i++) client.send(item(i));
+    for (let i = 0; i < 30; i++) await client.until(new RegExp(`id='r${i}'`));
+    client.send(item(30));
+    await client.until(/<iq [^>]*type='error'[\s\S]*?<(resource-constraint|not-acceptable|policy-violation) /);
+    client.close();
+    await others.areUnharmed();
+  });
+
+  it('floods of presence', async () => {
+    const client = await enter(server.c2s, 'present', address);
+    for (let i = 0; i < 5000; i++)
+      client.send(i % 2 ? `<presence><status>${i}</status></presence>` : `<presence to='a${i}@localhost'/>`);
+    client.send("<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+    await client.until(/id='last'/);
+    client.close();
+    await others.areUnharmed();
+  });
+
+  it('fifty thousand stanzas at once', async () => {
+    const client = await enter(server.c2s, 'flooder', address);
+    const ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    for (let i = 0; i < 500; i++) if (!client.send(ping.repeat(100))) await client.drained();
+    client.send(ping.replace("'p'", "'last'"));
+    await others.areUnharmed();
+    await client.until(/id='last'/);
+    client.close();
+    await others.areUnharmed();
+  });
+
+  it('one who does not read what another sends', async () => {
+    const reader = await enter(server.c2s, 'deaf', address);
+    const writer = await enter(server.c2s, 'loud', address);
+    reader.send('<presence/>');
+    reader.stopReading();
+    const message = `<message to='deaf@localhost' type='headline'><body>${'x'.repeat(60_000)}</body></message>`;
+    for (let i = 0; i < 400 && !/does not read/.test(server.output); i++) {
+      writer.send(`${message}<iq type='get' id='m${i}' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`);
+      await writer.until(new RegExp(`id='m${i}'`));
+    }
+    await others.areUnharmed(/does not read/);
+    reader.close();
+    writer.close();
+  });
+
+  it('one who asks and does not read the answers, before log-in', async () => {
+    const client = await RawClient.open(server.c2s, address);
+    client.stopReading();
+    const ask = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>".repeat(100);
+    while (!client.isClosed) if (!client.send(ask)) await client.drained();
+    await others.areUnharmed(/does not read/);
+    client.close();
+  });
+
+  it('accounts made by the dozen, or with names that look like others', async () => {
+    const make = async (name: string) => {
+      const client = await RawClient.open(server.c2s, address);
+      client.send(registration(name));
+      const [said] = await client.until(/<iq [^>]*type='(?:result|error)'(?:[^>]*\/>|.*<\/iq>)/);
+      client.close();
+      return /<error [^>]*type='([a-z]+)'[^>]*><([a-z-]+) /.exec(said)?.slice(1).join(' ') ?? 'made';
+    };
+    for (const name of [
+      'admin',
+      '\uff41dmin',
+      'a b',
+      'a@b',
+      'a/b',
+      '\u202eoemor',
+      'a\u0000b'.replace('\0', '&#x200b;'),
+      '\u{1f600}',
+      '',
+      'x'.repeat(1024),
+    ]) {
+      assert.match(await make(name), /^modify not-acceptable|^cancel not-acceptable/, JSON.stringify(name));
+    }
+    assert.equal(await make('ROMEO'), 'cancel conflict');
+    const made: string[] = [];
+    for (let i = 0; i < 6; i++) made.push(await make(`sock${i}`));
+    assert.deepEqual(made.filter((each) => each !== 'made').at(-1), 'wait not-acceptable');
+    assert.ok(made.filter((each) => each === 'made').length <= 5);
+    await others.areUnharmed(/too many registrations from one address/);
+  });
+
+  it('connections without number from one address', async () => {
+    const held: RawClient[] = [];
+    for (let i = 0; i < 50; i++) held.push(await RawClient.open(server.c2s, address));
+    const refused = await RawClient.connect(server.c2s, address);
+    assert.match(await refused.end(), /<policy-violation .*Too many connections/);
+    await others.areUnharmed(/"too many at once"/);
+    for (const each of held) each.close();
+    for (let said = ''; said !== 'Too many new connections'; ) {
+      const next = await RawClient.connect(server.c2s, address);
+      next.sendHeader();
+      // For some of them the server may not have seen yet that others are gone.
+      [said] = await next.until(/<\/stream:features>|Too many (?:new )?connections/);
+      next.close();
+    }
+    const web = await RawClient.connect(server.http, address);
+    assert.match(await web.end(), /^HTTP\/1\.1 429 /);
+    await others.areUnharmed();
+  });
+
+  it('two thousand connections that say nothing', async () => {
+    const ports = [server.c2s, server.c2sTls, server.http, server.c2s];
+    const held = await Promise.all(
+      Array.from({ length: 2000 }, (_, i) => RawClient.connect(ports[i % 4]!, `127.0.4.${1 + Math.floor(i / 40)}`)),
+    );
+    for (const [i, each] of held.entries()) if (i % 4 === 3) each.send(`${open}><auth xmlns=`);
+    await others.areUnharmed();
+    for (const each of held) each.close();
+    await others.areUnharmed();
+  });
+});
