@@ -6,6 +6,7 @@ import type { Origin } from './addresses.ts';
 import { type BoshCondition, BoshError, type BoshRequest, readBody, writeTermination } from './bosh-body.ts';
 import { type BoshKeeper, BoshSession } from './bosh-session.ts';
 import { HttpError } from './http.ts';
+import { isAllowedOrigin } from './origins.ts';
 import type { Accept } from './transport.ts';
 
 /** What <body/> itself may add to its payloads. */
@@ -146,11 +147,12 @@ export class BoshEndpoint implements BoshKeeper {
     return this.#sessions.get(sid?.[1] ?? sid?.[2] ?? '');
   }
 
-  #allowOrigin({ headers: { origin } }: IncomingMessage, response: ServerResponse): void {
-    if (origin === undefined) return;
+  #allowOrigin({ headers }: IncomingMessage, response: ServerResponse): void {
     const { origins } = this.#parts.http;
+    if (!isAllowedOrigin(headers, origins)) throw new HttpError(403, 'Forbidden');
+    const { origin } = headers;
+    if (origin === undefined) return;
     const isAny = origins.includes('*');
-    if (!isAny && !origins.includes(origin)) throw new HttpError(403, 'Forbidden');
     response.setHeader('Access-Control-Allow-Origin', isAny ? '*' : origin);
     if (!isAny) response.setHeader('Vary', 'Origin');
     response.setHeader('Access-Control-Allow-Methods', 'POST, OPTIONS');

@@ -10,10 +10,23 @@ export interface HealthReport {
   readonly [detail: string]: unknown;
 }
 
-/** Answers 200 while `check` says ok and 503 otherwise, also when it fails or takes too long; with the report as JSON. */
+/**
+ * Answers 200 while `check` says ok and 503 otherwise, also when it fails or takes too long; with the report as JSON. Anybody may
+ * ask, and a check costs work elsewhere: those who ask while one is under way share its answer.
+ */
 export function serveHealth(check: () => HealthReport | Promise<HealthReport>): HttpHandler {
+  let running: Promise<HealthReport> | undefined;
+  const begin = async () => {
+    try {
+      return await inTime(check);
+    } catch {
+      return { ok: false };
+    } finally {
+      running = undefined;
+    }
+  };
   return async (_request, response) => {
-    const report = await inTime(check).catch((): HealthReport => ({ ok: false }));
+    const report = await (running ??= begin());
     const body = `${JSON.stringify(report)}\n`;
     response.writeHead(report.ok ? 200 : 503, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(body);
   };

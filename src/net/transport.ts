@@ -7,6 +7,8 @@ export interface TransportHandler {
    * The buffer is only valid during the call: who keeps bytes longer copies them.
    */
   data(chunk: Buffer): void;
+  /** Framed: bytes of the peer that are no message and still cost work, such as pings. */
+  overhead?(bytes: number): void;
   /** The line is gone, cleanly or with an error. Told once, and nothing comes after it. */
   closed(error?: Error): void;
 }

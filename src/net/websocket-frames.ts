@@ -59,9 +59,9 @@ export class FrameReader {
     this.maxBytes = maxBytes;
   }
 
-  /** Bytes that are held: of an unfinished message, or because of a pause. */
+  /** Bytes that are held: of an unfinished message, also when that has only begun, or because of a pause. */
   get pendingBytes(): number {
-    return this.#heldLength + this.#messageLength;
+    return this.#heldLength + this.#messageLength + (this.#isInMessage ? 1 : 0);
   }
 
   /** Nothing is told any more. */

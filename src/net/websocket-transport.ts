@@ -8,6 +8,9 @@ const GRACE = 5000;
 /** With more than this unread by the peer, its pings are not answered. */
 const MAX_QUEUED_FOR_PONG = 64 * 1024;
 
+/** A control frame of six bytes costs as much work as a small stanza. */
+const CONTROL_COST = 64;
+
 /** What a WebSocket needs of the one that accepted it. */
 export interface WebSocketKeeper {
   /** Milliseconds; goes on from time to time. */
@@ -137,6 +140,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   }
 
   control(opcode: number, payload: Buffer): void {
+    this.handler.overhead?.(CONTROL_COST + payload.length);
     if (opcode === OPCODE.close) return this.#answerClose(payload);
     // The frame that answers a ping holds the same (RFC 6455 section 5.5.3).
     if (opcode !== OPCODE.ping || this.#isEnding || this.#tcp.queued > MAX_QUEUED_FOR_PONG) return;

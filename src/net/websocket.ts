@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Origin } from './addresses.ts';
 import type { CertificateStore } from './certificates.ts';
 import { HttpError } from './http.ts';
+import { isAllowedOrigin } from './origins.ts';
 import { TcpTransport } from './tcp-transport.ts';
 import type { Accept } from './transport.ts';
 import { type WebSocketKeeper, WebSocketTransport } from './websocket-transport.ts';
@@ -101,9 +102,7 @@ export class WebSocketEndpoint implements WebSocketKeeper {
   }
 
   #check({ method, headers }: IncomingMessage): string {
-    const { origin } = headers;
-    const { origins } = this.#parts;
-    if (origin !== undefined && !origins.includes('*') && !origins.includes(origin)) throw new HttpError(403, 'Forbidden');
+    if (!isAllowedOrigin(headers, this.#parts.origins)) throw new HttpError(403, 'Forbidden');
     const key = headers['sec-websocket-key'] ?? '';
     const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && /^[A-Za-z0-9+/]{22}==$/.test(key);
     if (!isWebSocket) throw new HttpError(400, 'Bad Request');

@@ -347,6 +347,27 @@ describe('an HTTP listener', () => {
   });
 
   describe('with what the server itself serves', () => {
+    it('checks its health once for all who ask at the same time', async () => {
+      let checks = 0;
+      let answer = () => {};
+      const health = () => {
+        checks++;
+        return new Promise<{ ok: boolean }>((resolve) => (answer = () => resolve({ ok: true })));
+      };
+      await start({ health });
+      const asked = [1, 2, 3].map(() => connect());
+      for (const client of await Promise.all(asked)) client.socket.write('GET /health HTTP/1.1\r\nHost: example.org\r\n\r\n');
+      // Asked behind the others, and answered: by then they have been read.
+      assert.equal((await server.ask('/nothing')).status, 404);
+      answer();
+      for (const client of await Promise.all(asked)) await client.until(() => client.received.startsWith('HTTP/1.1 200 '));
+      assert.equal(checks, 1);
+      const again = server.ask('/health');
+      while (checks < 2) await new Promise((resolve) => setImmediate(resolve));
+      answer();
+      assert.equal((await again).status, 200);
+    });
+
     it('tells its health as JSON', async () => {
       let isWell = true;
       await start({ health: async () => ({ ok: isWell }) });

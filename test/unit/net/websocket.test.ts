@@ -265,7 +265,29 @@ describe('a WebSocket', () => {
         Buffer.concat([frame(9), frame(1, 'x'.repeat(100), { isFinal: false }), frame(0, 'yyyy').subarray(0, 8)]),
       );
       await client.until(() => client.received !== ''); // the answer to the ping
-      assert.equal(recorder.transport.pendingBytes, 108);
+      assert.equal(recorder.transport.pendingBytes, 109);
+    });
+
+    it('holds something of a message that has begun with nothing', async () => {
+      await start();
+      const { client, recorder } = await openBoth();
+      client.socket.write(Buffer.concat([frame(1, '', { isFinal: false }), frame(0, '', { isFinal: false }), frame(9)]));
+      await client.until(() => client.received !== '');
+      assert.ok(recorder.transport.pendingBytes! > 0);
+    });
+
+    it('tells the core of pings, and reads none while that is pausing it', async () => {
+      await start();
+      const { client, recorder } = await openBoth();
+      const told: number[] = [];
+      recorder.transport.handler.overhead = (bytes) => {
+        if (told.push(bytes) === 2) recorder.transport.pause();
+      };
+      client.socket.write(Buffer.concat([frame(9, 'one'), frame(9), frame(9, 'three'), frame(9)]));
+      await client.until(() => client.received === '\x8a\x03one\x8a\x00');
+      assert.deepEqual(told, [67, 64]);
+      recorder.transport.resume();
+      await client.until(() => client.received.endsWith('\x8a\x05three\x8a\x00'));
     });
 
     it('reads messages that come byte by byte', async () => {
