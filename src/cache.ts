@@ -25,18 +25,22 @@ export class Cache<T> {
         throw error;
       },
     );
-    if (this.#values.size >= this.#max) this.#values.delete(this.#values.keys().next().value!);
-    this.#values.set(key, loading);
+    this.#put(key, loading);
     return loading;
   }
 
   /** Puts a value that is known to be stored. */
   set(key: string, value: T): void {
-    this.#values.set(key, value);
+    this.#put(key, value);
   }
 
   /** Forgets a value, so that the next `get` loads it. */
   drop(key: string): void {
     this.#values.delete(key);
+  }
+
+  #put(key: string, value: Maybe<T>): void {
+    if (this.#values.size >= this.#max && !this.#values.has(key)) this.#values.delete(this.#values.keys().next().value!);
+    this.#values.set(key, value);
   }
 }

@@ -44,10 +44,11 @@ export interface StoredAccountsParts {
   deleted(username: string): void;
 }
 
-/** Accounts in a store: SCRAM keys, never passwords. What another process changes is noticed within one failed log-in. */
+/** Accounts in a store: SCRAM keys, never passwords. What another process sets as a password counts at once. */
 export class StoredAccounts implements Accounts {
   readonly #parts: StoredAccountsParts;
-  readonly #records: Cache<AccountRecord | null>;
+  /** Whether there is such an account: asked for each message to somebody who is not there. Keys are not remembered. */
+  readonly #known: Cache<boolean>;
   /** Names that are being made or removed, each with the end of it. */
   readonly #busy = new Map<string, Promise<unknown>>();
   #iterations: number;
@@ -57,7 +58,7 @@ export class StoredAccounts implements Accounts {
   constructor(parts: StoredAccountsParts) {
     this.#parts = parts;
     this.#iterations = parts.iterations;
-    this.#records = new Cache(CACHED, async (username) => (await parts.store.get(username, KEY)) ?? null);
+    this.#known = new Cache(CACHED, async (username) => (await parts.store.get(username, KEY)) !== undefined);
   }
 
   /** Other work for passwords that are set from now on. */
@@ -85,7 +86,7 @@ export class StoredAccounts implements Accounts {
   }
 
   async exists(username: string): Promise<boolean> {
-    return (await this.#records.get(username)) !== null;
+    return this.#known.get(username);
   }
 
   delete(username: string): Promise<boolean> {
@@ -117,24 +118,15 @@ export class StoredAccounts implements Accounts {
   }
 
   async scramKeys(username: string, hash: ScramHash): Promise<{ readonly keys: ScramKeys; readonly known: boolean }> {
-    const record = await this.#records.get(username);
+    // Read each time, so that no answer comes sooner for a name that was asked for before.
+    const record = await this.#read(username);
     const fake = this.#fakeKeys(username, hash); // also for those who exist, who would be quicker otherwise
     return record === null ? { keys: fake, known: false } : { keys: readKeys(record, hash), known: true };
   }
 
   async verify(username: string, password: string): Promise<boolean> {
     const { keys, known } = await this.scramKeys(username, PLAIN_HASH);
-    const isRight = await isPassword(password, keys);
-    if (isRight && known) return true;
-    // Another process may have set a new password, with a new salt. That costs more work only where there is one.
-    this.#records.drop(username);
-    const stored = await this.scramKeys(username, PLAIN_HASH);
-    return stored.known && !stored.keys.salt.equals(keys.salt) && isPassword(password, stored.keys);
-  }
-
-  /** Forgets what is remembered of an account, after a failed log-in: another process may have changed it. */
-  refresh(username: string): void {
-    this.#records.drop(username);
+    return (await isPassword(password, keys)) && known;
   }
 
   async #makeKeys(password: string): Promise<AccountRecord['keys']> {
@@ -166,22 +158,23 @@ export class StoredAccounts implements Accounts {
     try {
       await this.#parts.erase(username);
     } finally {
-      this.#records.drop(username);
+      this.#known.drop(username);
     }
     this.#parts.deleted(username);
   }
 
   /** What is stored now, whatever is remembered. */
   async #read(username: string): Promise<AccountRecord | null> {
-    this.#records.drop(username);
-    return this.#records.get(username);
+    const record = (await this.#parts.store.get(username, KEY)) ?? null;
+    this.#known.set(username, record !== null);
+    return record;
   }
 
   async #write<T>(username: string, write: (store: MapStore<AccountRecord>) => Promise<T>): Promise<T> {
     try {
       return await write(this.#parts.store);
     } finally {
-      this.#records.drop(username);
+      this.#known.drop(username);
     }
   }
 

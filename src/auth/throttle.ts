@@ -44,7 +44,7 @@ export class Throttle {
   }
 
   /** The guard of one host. */
-  guard(domain: string, log: Log, refresh: (username: string) => void = () => {}): Guard {
+  guard(domain: string, log: Log): Guard {
     const account = (username: string, group: string) => `${domain}\n${username}\n${group}`;
     return {
       check: (username, address) => {
@@ -56,7 +56,6 @@ export class Throttle {
         throw new SaslError('temporary-auth-failure', 'Too many failed attempts; try again later');
       },
       failed: (username, address) => {
-        refresh(username);
         log.warn('a log-in failed', { username, address });
         if (this.#isExempt(address)) return;
         const group = neighbourhood(address);

@@ -60,7 +60,7 @@ export class CoreLogin {
       created: (username) => listener.created(username),
       deleted: (username) => listener.deleted(username),
     });
-    const guard = this.#throttle.guard(domain, log, (username) => accounts.refresh(username));
+    const guard = this.#throttle.guard(domain, log);
     return { accounts, mechanisms: ({ authentication }) => createMechanisms(authentication, guard) };
   }
 

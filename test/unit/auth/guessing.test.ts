@@ -65,7 +65,7 @@ describe('somebody who guesses', () => {
     });
     await accounts.create('juliet', 'pencil');
     const throttle = new Throttle({ perAccount: 3, perAddress: 100, period: 60_000, exemptLoopback: false }, () => 0);
-    const guard = throttle.guard('example.org', log, (username) => accounts.refresh(username));
+    const guard = throttle.guard('example.org', log);
     const created = createMechanisms(authentication.parse({}, 'authentication'), guard);
     mechanisms = new Map(created.map((mechanism) => [mechanism.name, mechanism]));
   });

@@ -53,6 +53,27 @@ describe('a client that is', () => {
     assert.equal(transport.isPaused, true);
   });
 
+  it('flooding with pings of its WebSocket is read more slowly, too', async () => {
+    await start({ bytesPerSecond: 1000, burstBytes: 1000 });
+    const romeo = await host.login('romeo');
+    romeo.transport.handler.overhead!(100);
+    assert.equal(romeo.transport.isPaused, false);
+    for (let i = 0; i < 20; i++) romeo.transport.handler.overhead!(100);
+    assert.equal(romeo.transport.isPaused, true);
+  });
+
+  it('asking what is answered by promises leaves the others their turn as well', async () => {
+    await start({ stanzasPerTurn: 10 });
+    const transport = await online();
+    host.host.queries.add('get', 'self', 'urn:soon', 'q', async () => {});
+    transport.feed("<iq type='get' id='s'><q xmlns='urn:soon'/></iq>".repeat(50));
+    const answers = () => transport.sent.join('').match(/type='result'/g)?.length ?? 0;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(answers() >= 10 && answers() <= 20, String(answers()));
+    await settle();
+    assert.equal(answers(), 50);
+  });
+
   it('busy is not taken for one whose stanza does not end', async () => {
     await start({ stanzaTimeout: 5000 });
     const transport = await online();
