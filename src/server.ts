@@ -136,6 +136,18 @@ export class Server {
   }
 
   /**
+   * Stops and starts one module, and what depends on it, on every host that has it; clients stay. Returns the domains of these hosts,
+   * none where no such module runs. Rejects with what keeps it from starting; then it runs as before.
+   */
+  restartModule(name: string): Promise<readonly string[]> {
+    return this.#inTurn(async () => {
+      const having = [...this.#served.values()].filter(({ modules }) => modules.running.includes(name));
+      for (const { modules } of having) await modules.restart(name);
+      return having.map(({ host }) => host.domain);
+    });
+  }
+
+  /**
    * Ends in good order: listens no more, sends the clients away, lets modules and writes finish, closes the storage. Each part has
    * the grace of the config; what takes longer is cut off. May be called again, and never rejects.
    */

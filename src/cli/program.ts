@@ -86,10 +86,11 @@ function addRunning(program: Command, terminal: Terminal, finish: Finish): void 
     .command('reload')
     .description('let the running server read its config again, and tell what came of it; connections stay')
     .addOption(configOption())
+    .option('--module <name>', 'only start this module anew, with what depends on it')
     .option('--json', 'print the result as JSON')
-    .action(async (options: { readonly config?: string; readonly json?: boolean }) => {
-      const { reload } = await import('./running.ts');
-      await reload(terminal, options);
+    .action(async ({ module, ...options }: { readonly config?: string; readonly json?: boolean; readonly module?: string }) => {
+      const { reload, restartModule } = await import('./running.ts');
+      await (module === undefined ? reload(terminal, options) : restartModule(terminal, module, options));
     });
   program
     .command('status')

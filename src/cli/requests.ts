@@ -17,6 +17,7 @@ const account = z.string().transform((text, context) => {
 const requests = z.discriminatedUnion('do', [
   z.object({ do: z.literal('status') }),
   z.object({ do: z.literal('reload') }),
+  z.object({ do: z.literal('restart'), module: z.string() }),
   z.object({ do: z.literal('list'), host: z.string() }),
   z.object({ do: z.literal('create'), jid: account, password: z.string() }),
   z.object({ do: z.literal('password'), jid: account, password: z.string() }),
@@ -49,6 +50,8 @@ async function answer(server: Server, request: Request, reload: () => Promise<re
       return describe(server);
     case 'reload':
       return { notes: await reload() };
+    case 'restart':
+      return { hosts: await server.restartModule(request.module) };
     case 'list':
       return { accounts: await accountsOf(server, request.host).list() };
     case 'create':

@@ -46,6 +46,16 @@ export async function reload(terminal: Terminal, options: Options): Promise<void
   else print(terminal, [`${running.config} is in force`, ...notes].join('\n'));
 }
 
+/** `parlance reload --module <name>`: throws CliError where it does not run, or with what keeps it from starting. */
+export async function restartModule(terminal: Terminal, module: string, options: Options): Promise<void> {
+  const { running, data } = await find(terminal, options);
+  if (!running) throw new CliError(`no server runs on ${data}`);
+  const { hosts } = (await askServer(running.control, { do: 'restart', module })) as { readonly hosts: readonly string[] };
+  if (hosts.length === 0) throw new CliError(`no host has a module named ${module}; parlance status --json shows those that run`);
+  if (options.json) printJson(terminal, { restarted: module, hosts });
+  else print(terminal, `${module} was started anew for ${hosts.join(', ')}`);
+}
+
 async function find(terminal: Terminal, { config }: Options): Promise<{ running: Running | undefined; data: string }> {
   const data = await readDataFolder(findConfig(config, terminal.env));
   return { running: await findRunning(data), data };

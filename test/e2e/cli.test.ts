@@ -157,6 +157,15 @@ describe('a server in a process of its own', () => {
       ['example.test', 'verona.test'],
     );
 
+    const restarted = await parlance('reload', '--module', 'ping', '--json');
+    assert.deepEqual(
+      [restarted.code, JSON.parse(restarted.out)],
+      [0, { restarted: 'ping', hosts: ['example.test', 'verona.test'] }],
+    );
+    const unknown = await parlance('reload', '--module', 'pong');
+    assert.deepEqual([unknown.code, unknown.err.includes('no host has a module named pong')], [1, true]);
+    assert.equal(client.isGone, false);
+
     await write({ data: './elsewhere' });
     const other = await parlance('reload');
     assert.match(other.err, /no server runs on .*elsewhere/);
