@@ -76,6 +76,10 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     if (this.#budget) this.#slowDown(this.#budget, chunk.length);
   }
 
+  overhead(bytes: number): void {
+    if (this.#budget) this.#slowDown(this.#budget, bytes);
+  }
+
   closed(error?: Error): void {
     if (error) reportBroken(this, error);
     this.#isClosing = true;
@@ -98,8 +102,9 @@ export class C2sStream implements TransportHandler, SplitterHandler {
   stanza(stanza: Stanza): void {
     this.unfinishedSince = 0;
     const pending = this.#take(stanza);
+    const hasHadItsTurn = this.#hasHadItsTurn();
     if (pending) this.#wait(pending);
-    else if (this.#hasHadItsTurn()) this.#yieldTurn();
+    else if (hasHadItsTurn) this.#yieldTurn();
   }
 
   footer(): void {
@@ -242,7 +247,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#splitter?.pause();
     this.transport.pause();
     pending.then(
-      () => this.#resume(),
+      () => this.#resumeInTurn(),
       (error: unknown) => {
         this.#isWaiting = false;
         this.#fail(error);
@@ -264,6 +269,12 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#splitter?.pause();
     this.transport.pause();
     setImmediate(() => this.#resume());
+  }
+
+  /** What is refused after a promise that was settled already takes no time, and must not take the others' turns either. */
+  #resumeInTurn(): void {
+    if (this.#inTurn >= this.server.limits.stanzasPerTurn && this.#turn === currentTurn()) setImmediate(() => this.#resume());
+    else this.#resume();
   }
 
   #resume(): void {

@@ -165,51 +165,6 @@ describe('two who chat are not harmed by', () => {
     await others.areUnharmed();
   });
 
-  it('floods of presence', async () => {
-    const client = await enter(server.c2s, 'present', address);
-    for (let i = 0; i < 5000; i++)
-      client.send(i % 2 ? `<presence><status>${i}</status></presence>` : `<presence to='a${i}@localhost'/>`);
-    client.send("<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
-    await client.until(/id='last'/);
-    client.close();
-    await others.areUnharmed();
-  });
-
-  it('fifty thousand stanzas at once', async () => {
-    const client = await enter(server.c2s, 'flooder', address);
-    const ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
-    for (let i = 0; i < 500; i++) if (!client.send(ping.repeat(100))) await client.drained();
-    client.send(ping.replace("'p'", "'last'"));
-    await others.areUnharmed();
-    await client.until(/id='last'/);
-    client.close();
-    await others.areUnharmed();
-  });
-
-  it('one who does not read what another sends', async () => {
-    const reader = await enter(server.c2s, 'deaf', address);
-    const writer = await enter(server.c2s, 'loud', address);
-    reader.send('<presence/>');
-    reader.stopReading();
-    const message = `<message to='deaf@localhost' type='headline'><body>${'x'.repeat(60_000)}</body></message>`;
-    for (let i = 0; i < 400 && !/does not read/.test(server.output); i++) {
-      writer.send(`${message}<iq type='get' id='m${i}' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`);
-      await writer.until(new RegExp(`id='m${i}'`));
-    }
-    await others.areUnharmed(/does not read/);
-    reader.close();
-    writer.close();
-  });
-
-  it('one who asks and does not read the answers, before log-in', async () => {
-    const client = await RawClient.open(server.c2s, address);
-    client.stopReading();
-    const ask = "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>".repeat(100);
-    while (!client.isClosed) if (!client.send(ask)) await client.drained();
-    await others.areUnharmed(/does not read/);
-    client.close();
-  });
-
   it('accounts made by the dozen, or with names that look like others', async () => {
     const make = async (name: string) => {
       const client = await RawClient.open(server.c2s, address);

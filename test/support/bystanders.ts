@@ -44,10 +44,15 @@ export class Bystanders {
     this.#mark = this.#server.output.length;
   }
 
+  /** Whether a line like this was logged since the mark. */
+  haveSeen(line: RegExp): boolean {
+    return line.test(this.#server.output.slice(this.#mark));
+  }
+
   /** Their messages still come, a line like this was logged since the mark, and the server has not grown without bounds. */
   async areUnharmed(line?: RegExp): Promise<void> {
     await this.#moreRounds(2);
-    while (line && !line.test(this.#server.output.slice(this.#mark))) await pause();
+    while (line && !this.haveSeen(line)) await pause();
     const growth = (await residentKiB(this.#server.pid)) - this.#memory;
     assert.ok(growth < MAX_GROWTH, `the server has grown by ${growth} KiB`);
     assert.doesNotMatch(this.#server.output, /"level":(50|60|"error"|"fatal")/);
