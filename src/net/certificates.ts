@@ -17,6 +17,7 @@ import {
   namesAbove,
   stampOf,
 } from './certificate-files.ts';
+import { noteCertificate } from './tls-info.ts';
 
 const DAY = 86_400_000;
 /** With less than this left, somebody is told each day. */
@@ -75,9 +76,6 @@ export interface CertificateParts {
 export class CertificateStore {
   /** Tells the domain of a host whose certificate was replaced. */
   readonly changed: Signal<string>;
-  /** For TLS sockets: the context for the name that a client asks for, which has A-labels if anything (RFC 6066 section 3). */
-  readonly chooseContext = (name: string, done: (error: Error | null, context?: SecureContext) => void): void =>
-    done(null, this.contextFor(/^[!-~]{1,255}$/.test(name) ? name : undefined));
   #parts: CertificateParts;
   /** By domain with A-labels, as SNI has it. */
   readonly #entries = new Map<string, Entry>();
@@ -162,6 +160,11 @@ export class CertificateStore {
     return undefined;
   }
 
+  /** The same for the name as a client has written it, which has A-labels if anything (RFC 6066 section 3). */
+  contextAsked(name: string): SecureContext | undefined {
+    return this.contextFor(/^[!-~]{1,255}$/.test(name) ? name : undefined);
+  }
+
   /** Looks for changed files. A broken new file is logged, and the certificate there was stays. Never rejects. */
   refresh(): Promise<void> {
     return (this.#refreshing ??= this.#refreshAll().finally(() => {
@@ -213,6 +216,7 @@ export class CertificateStore {
       const { chain, key, leaf } = await loadCertificate(files);
       const isForDomain = isFor(leaf, asciiDomain(entry.domain));
       const context = this.#createContext(chain, key, files);
+      noteCertificate(context, leaf);
       entry.info = { domain: entry.domain, files, certificate: leaf, isForDomain, validTo: Date.parse(leaf.validTo) };
       entry.context = context;
       entry.failure = undefined;

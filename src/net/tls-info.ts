@@ -1,5 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto';
-import type { PeerCertificate, TLSSocket } from 'node:tls';
+import type { PeerCertificate, SecureContext, TLSSocket } from 'node:tls';
 import { oid, readAll, readDer } from './der.ts';
 import type { TlsInfo } from './transport.ts';
 
@@ -11,13 +11,30 @@ interface Verifier {
   verifyError(): Error | null | undefined;
 }
 
+/** The hash of the certificate in each context, for those that gave one. */
+const hashesByContext = new WeakMap<SecureContext, Buffer>();
+/** Which context a socket has presented. */
+const PRESENTED = Symbol('presented');
+interface Presenting {
+  [PRESENTED]?: SecureContext;
+}
+
+/** Remembers the hash of a context's certificate: reading it from a socket costs more than the rest of what is asked of TLS. */
+export function noteCertificate(context: SecureContext, certificate: X509Certificate): void {
+  const hash = endPointHash(certificate);
+  if (hash) hashesByContext.set(context, hash);
+}
+
+/** Notes the context that a socket presents to its client. */
+export function notePresented(socket: TLSSocket, context: SecureContext): void {
+  (socket as Presenting)[PRESENTED] = context;
+}
+
 /** What TLS has agreed on, read from its socket when somebody asks. */
 export class SocketTlsInfo implements TlsInfo {
   readonly #socket: TLSSocket;
   /** Whether there are authorities that may vouch for clients. */
   readonly #hasAuthorities: boolean;
-  /** Remembered, since a socket's certificate does not change and is dear to read; null when it gives no hash. */
-  #endPoint: Buffer | null | undefined = undefined;
 
   constructor(socket: TLSSocket, hasAuthorities: boolean) {
     this.#socket = socket;
@@ -51,12 +68,11 @@ export class SocketTlsInfo implements TlsInfo {
   }
 
   serverEndPoint(): Buffer | undefined {
-    if (this.#endPoint === undefined) {
-      const certificate = this.#socket.getX509Certificate();
-      if (!certificate) return undefined;
-      this.#endPoint = endPointHash(certificate) ?? null;
-    }
-    return this.#endPoint ?? undefined;
+    const context = (this.#socket as Presenting)[PRESENTED];
+    const known = context && hashesByContext.get(context);
+    if (known) return known;
+    const certificate = this.#socket.getX509Certificate();
+    return certificate ? endPointHash(certificate) : undefined;
   }
 
   peerCertificate(): { readonly certificate: PeerCertificate; readonly authorized: boolean } | undefined {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { CertificateStore } from './certificates.ts';
+import { notePresented } from './tls-info.ts';
 
 /** What a client may be spoken to in, by ALPN (RFC 7301). One that asks for something else is refused: it is not meant for us. */
 export type Alpn = 'xmpp-client' | 'http/1.1';
@@ -18,15 +19,21 @@ export function openTls(
 ): TLSSocket | undefined {
   const secureContext = certificates.contextFor(name);
   if (!secureContext) return undefined;
-  return new TLSSocket(socket, {
+  const secure: TLSSocket = new TLSSocket(socket, {
     isServer: true,
     secureContext,
-    SNICallback: certificates.chooseContext,
+    SNICallback: (asked, done) => {
+      const context = certificates.contextAsked(asked);
+      if (context) notePresented(secure, context);
+      done(null, context);
+    },
     ALPNProtocols: [alpn],
     // Asked for, not insisted on: whether it is worth anything is decided where it is used (TlsInfo.peerCertificate).
     requestCert: certificates.asksClients,
     rejectUnauthorized: false,
   });
+  notePresented(secure, secureContext);
+  return secure;
 }
 
 /** Time a client may take for its handshake. */
