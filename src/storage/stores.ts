@@ -17,9 +17,6 @@ export function checkText(text: string, what: string): void {
   if (UNKEPT.test(text)) throw new StorageError('refused', `${what} holds what no database keeps`);
 }
 
-/** The columns of a MapStore's table. */
-export const MAP_COLUMNS = ['host', 'owner', 'key'] as const;
-
 /** A MapStore in one table, for one host. */
 export class SqlMapStore<T> implements MapStore<T> {
   readonly #engine: Engine;

@@ -15,7 +15,6 @@ export class XmlError extends Error {
   }
 }
 
-export const TAB = 9;
 export const QUOTE = 34;
 export const HASH = 35;
 export const AMPERSAND = 38;
