@@ -6,13 +6,13 @@ import type { Jid } from './jid.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { AnyModule } from './module/module.ts';
-import { LocalRouter } from './router/local-router.ts';
+import type { LocalRouter } from './router/local-router.ts';
 import { watchStreams, watchTraffic } from './server/figures.ts';
+import { routeBetween } from './server/host-router.ts';
 import { limitsOf } from './server/limits.ts';
 import type { ListenerInfo } from './server/listeners.ts';
 import { Resources } from './server/resources.ts';
 import { ServedHost } from './server/served-host.ts';
-import { StanzaError } from './stanza/errors.ts';
 import { Traffic } from './traffic.ts';
 
 /** What a server is made of, besides its config. */
@@ -52,11 +52,7 @@ export class Server {
     this.#config = config;
     this.#modules = modules;
     this.#log = log;
-    this.#router = new LocalRouter(log, (env) => {
-      const host = this.#hosts.get(env.from.domain);
-      if (!host) throw new StanzaError('remote-server-not-found');
-      return host.toRemote(env);
-    });
+    this.#router = routeBetween(this.#hosts, log);
     this.c2s = new C2sServer({
       hosts: this.#hosts,
       limits: limitsOf(config.limits),

@@ -1,5 +1,5 @@
 import type { Counter, Metrics } from '../metrics.ts';
-import type { SaslExchange, SaslMechanism, SaslStep } from './sasl.ts';
+import { beginExchange, type SaslExchange, type SaslMechanism, type SaslStep } from './sasl.ts';
 
 /** The same mechanism, whose attempts are counted by their outcome (`xmpp_logins_total`). */
 export function countLogins(mechanism: SaslMechanism, metrics: Metrics): SaslMechanism {
@@ -31,7 +31,7 @@ class CountedExchange implements SaslExchange {
   }
 
   begin(): SaslStep | Promise<SaslStep> {
-    return this.#watch(() => this.#exchange.begin?.() ?? { challenge: Buffer.alloc(0) });
+    return this.#watch(() => beginExchange(this.#exchange));
   }
 
   #watch(step: () => SaslStep | Promise<SaslStep>): SaslStep | Promise<SaslStep> {

@@ -38,6 +38,11 @@ export interface SaslExchange {
   begin?(): Maybe<SaslStep>;
 }
 
+/** Begins an exchange for a client that has sent no initial response, as `SaslExchange.begin` says. */
+export function beginExchange(exchange: SaslExchange): Maybe<SaslStep> {
+  return exchange.begin?.() ?? { challenge: Buffer.alloc(0) };
+}
+
 /** A mechanism a host can offer. */
 export interface SaslMechanism {
   readonly name: string;

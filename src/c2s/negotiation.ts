@@ -66,7 +66,7 @@ function mechanismFeatures(stream: C2sStream): Element[] {
   if (stream.negotiation) stream.negotiation.offered = offered;
   if (offered.length === 0) return [];
   const features = [xml('mechanisms', NS_SASL, ...offered.map((name) => xml('mechanism', {}, name)))];
-  const bindings = login.bindings(transport);
+  const bindings = login.bindings(transport, offered);
   if (bindings.length > 0)
     features.push(xml('sasl-channel-binding', NS_CB, ...bindings.map((type) => xml('channel-binding', { type }))));
   return features;

@@ -1,4 +1,4 @@
-import type { SaslStep } from '../auth/sasl.ts';
+import { beginExchange, type SaslStep } from '../auth/sasl.ts';
 import type { Maybe } from '../hooks.ts';
 import { SaslError, StreamError } from '../stanza/errors.ts';
 import { xml } from '../xml/element.ts';
@@ -23,7 +23,7 @@ export function authenticate(stream: C2sStream, element: Stanza): Maybe<void> {
     negotiation.exchange = stream.host!.login.start(mechanism, stream.transport, negotiation.offered);
     const text = element.element.getText();
     // Nothing is no initial response; '=' is an empty one (RFC 6120 section 6.4.2).
-    if (text === '') return negotiation.exchange.begin?.() ?? { challenge: Buffer.alloc(0) };
+    if (text === '') return beginExchange(negotiation.exchange);
     return negotiation.exchange.step(decode(text));
   });
 }

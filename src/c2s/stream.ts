@@ -65,7 +65,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
   // ---- TransportHandler
 
   data(chunk: Buffer): void {
-    if (this.#isClosing) return this.#drainAfterClose(chunk);
+    // After our footer the peer may still finish its side (RFC 6120 section 4.4), but nobody reads what it says.
+    if (this.#isClosing) return;
     this.activeAt = this.server.now;
     try {
       if (this.#splitter) this.#splitter.write(chunk);
@@ -329,9 +330,6 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.transport.destroy();
     this.session?.close();
   }
-
-  /** After our footer the peer may still finish its side (RFC 6120 section 4.4), but nobody reads what it says. */
-  #drainAfterClose(_chunk: Buffer): void {}
 
   #write(text: string): void {
     if (text !== '') this.transport.send(toWire(text));

@@ -6,11 +6,10 @@ import { silent } from '../log.ts';
 import { Metrics } from '../metrics.ts';
 import type { AnyModule } from '../module/module.ts';
 import { HttpSite } from '../net/http-routes.ts';
-import { LocalRouter } from '../router/local-router.ts';
+import { routeBetween } from '../server/host-router.ts';
 import { limitsOf } from '../server/limits.ts';
 import type { CoreLogin } from '../server/login.ts';
 import { ServedHost } from '../server/served-host.ts';
-import { StanzaError } from '../stanza/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { Traffic } from '../traffic.ts';
 
@@ -31,11 +30,7 @@ export async function deleteOffline(jid: Jid, { config, modules, storage, login 
   const limits = limitsOf(config.limits);
   const c2s = new C2sServer({ hosts, limits, traffic: new Traffic(), log: silent, hasCertificate: () => false });
   const metrics = new Metrics();
-  const router = new LocalRouter(silent, (env) => {
-    const host = hosts.get(env.from.domain);
-    if (!host) throw new StanzaError('remote-server-not-found');
-    return host.toRemote(env);
-  });
+  const router = routeBetween(hosts, silent);
   const services = { storage, metrics, http: new HttpSite(config.hosts.keys()), endpoints: config.http };
   const served: ServedHost[] = [];
   try {

@@ -39,8 +39,7 @@ export async function status(terminal: Terminal, options: Options): Promise<Exit
 
 /** `parlance reload`: throws CliError with what is wrong in the config, or with what could not be done. */
 export async function reload(terminal: Terminal, options: Options): Promise<void> {
-  const { running, data } = await find(terminal, options);
-  if (!running) throw new CliError(`no server runs on ${data}`);
+  const running = await findOrRefuse(terminal, options);
   const { notes } = (await askServer(running.control, { do: 'reload' })) as { readonly notes: readonly string[] };
   if (options.json) printJson(terminal, { reloaded: running.config, notes });
   else print(terminal, [`${running.config} is in force`, ...notes].join('\n'));
@@ -48,12 +47,17 @@ export async function reload(terminal: Terminal, options: Options): Promise<void
 
 /** `parlance reload --module <name>`: throws CliError where it does not run, or with what keeps it from starting. */
 export async function restartModule(terminal: Terminal, module: string, options: Options): Promise<void> {
-  const { running, data } = await find(terminal, options);
-  if (!running) throw new CliError(`no server runs on ${data}`);
+  const running = await findOrRefuse(terminal, options);
   const { hosts } = (await askServer(running.control, { do: 'restart', module })) as { readonly hosts: readonly string[] };
   if (hosts.length === 0) throw new CliError(`no host has a module named ${module}; parlance status --json shows those that run`);
   if (options.json) printJson(terminal, { restarted: module, hosts });
   else print(terminal, `${module} was started anew for ${hosts.join(', ')}`);
+}
+
+async function findOrRefuse(terminal: Terminal, options: Options): Promise<Running> {
+  const { running, data } = await find(terminal, options);
+  if (!running) throw new CliError(`no server runs on ${data}`);
+  return running;
 }
 
 async function find(terminal: Terminal, { config }: Options): Promise<{ running: Running | undefined; data: string }> {

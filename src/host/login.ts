@@ -44,7 +44,7 @@ export class Login {
    * The channel-binding types of this connection, where any mechanism that is offered binds to them: types without such mechanisms make
    * a client give up, as under an attack (XEP-0440 section 4).
    */
-  bindings(transport: Transport, offered: readonly string[] = this.offered(transport)): readonly ChannelBindingType[] {
+  bindings(transport: Transport, offered: readonly string[]): readonly ChannelBindingType[] {
     const { tls } = transport;
     if (!tls || !offered.some((name) => name.endsWith('-PLUS'))) return [];
     const types: ChannelBindingType[] = tls.protocol === 'TLSv1.3' ? ['tls-exporter'] : [];
