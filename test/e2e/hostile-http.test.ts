@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { Bystanders } from '../support/bystanders.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { ServerProcess } from '../support/server-process.ts';
+import { besiege } from '../support/siege.ts';
 
 // Attacks on what is served over HTTP: WebSocket, BOSH, pages. While two others chat.
 
@@ -78,35 +77,11 @@ const REQUESTS: readonly (readonly [string, string, number | undefined])[] = [
 ];
 
 describe('two who chat are not harmed, over HTTP, by', () => {
-  let server: ServerProcess;
-  let others: Bystanders;
-  let address = '';
-  let addresses = 1;
-
-  before(async function () {
-    this.timeout(60_000);
-    server = await ServerProcess.create({
-      log: { level: 'info', format: 'json' },
-      http: { origins: [ORIGIN], boshRequests: 2 },
-      limits: { exemptLoopback: true, bytesPerSecond: 0 },
-    });
-    await server.start();
-    others = await Bystanders.create(server);
-  });
-
-  after(async () => {
-    await others?.close();
-    await server?.remove();
-  });
-
-  beforeEach(() => {
-    address = `127.0.5.${++addresses}`;
-    others.mark();
-  });
+  const siege = besiege({ http: { origins: [ORIGIN], boshRequests: 2 }, limits: { exemptLoopback: true, bytesPerSecond: 0 } }, 5);
 
   /** What comes for one request, when the line is closed after it. */
   async function ask(request: string): Promise<string> {
-    const client = await RawClient.connect(server.http, address);
+    const client = await RawClient.connect(siege.server.http, siege.address);
     client.send(Buffer.from(request, 'latin1'));
     await Promise.race([client.until(/^HTTP\/1\.1 [\s\S]*?\r\n\r\n/).then(([head]) => (client.received = head)), client.end()]);
     client.close();
@@ -128,7 +103,7 @@ describe('two who chat are not harmed, over HTTP, by', () => {
   }
 
   async function openWebSocket(): Promise<RawClient> {
-    const client = await RawClient.connect(server.http, address);
+    const client = await RawClient.connect(siege.server.http, siege.address);
     client.send(upgrade());
     await client.until(/^HTTP\/1\.1 101 [\s\S]*?\r\n\r\n/);
     return client;
@@ -140,7 +115,7 @@ describe('two who chat are not harmed, over HTTP, by', () => {
         const client = await openWebSocket();
         client.send(bytes);
         assert.equal(await client.end(), `\x88\x02${String.fromCharCode(code >> 8, code & 255)}`);
-        await others.areUnharmed(line);
+        await siege.others.areUnharmed(line);
       });
     }
 
@@ -151,7 +126,7 @@ describe('two who chat are not harmed, over HTTP, by', () => {
         await client.until(new RegExp(`<stream:error [^>]*><${condition} .*</stream:error>`));
         await client.until(/<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'\/>\x88/);
         client.close();
-        await others.areUnharmed(new RegExp(`"transport":"websocket".*"condition":"${condition}"`));
+        await siege.others.areUnharmed(new RegExp(`"transport":"websocket".*"condition":"${condition}"`));
       });
     }
 
@@ -165,7 +140,7 @@ describe('two who chat are not harmed, over HTTP, by', () => {
     ] as const) {
       it(`${name}: ${status}`, async () => {
         assert.match(await ask(upgrade(changes)), new RegExp(`^HTTP/1\\.1 ${status} `));
-        await others.areUnharmed();
+        await siege.others.areUnharmed();
       });
     }
 
@@ -176,7 +151,7 @@ describe('two who chat are not harmed, over HTTP, by', () => {
 
   describe('BOSH:', () => {
     const post = (body: string, headers: Readonly<Record<string, string>> = {}) =>
-      fetch(`http://127.0.0.1:${server.http}/http-bind`, { method: 'POST', body, headers });
+      fetch(`http://127.0.0.1:${siege.server.http}/http-bind`, { method: 'POST', body, headers });
     const body = (attrs: string, inner = '') => `<body xmlns='${NS_BOSH}' ${attrs}>${inner}</body>`;
     const create = async (rid: number) => {
       const text = await (await post(body(`rid='${rid}' to='localhost' ver='1.11' wait='1' hold='1' xml:lang='en'`))).text();
@@ -187,12 +162,12 @@ describe('two who chat are not harmed, over HTTP, by', () => {
       const sid = await create(1000);
       assert.match(await (await post(body(`rid='5000' sid='${sid}'`))).text(), /type='terminate' condition='item-not-found'/);
       assert.match(await (await post(body(`rid='1001' sid='${sid}'`))).text(), /condition='item-not-found'/);
-      await others.areUnharmed(/"transport":"bosh".*item-not-found/);
+      await siege.others.areUnharmed(/"transport":"bosh".*item-not-found/);
     });
 
     it('a session that is not there', async () => {
       assert.match(await (await post(body("rid='1' sid='guess'"))).text(), /condition='item-not-found'/);
-      await others.areUnharmed();
+      await siege.others.areUnharmed();
     });
 
     it('too many requests at once', async () => {
@@ -203,13 +178,13 @@ describe('two who chat are not harmed, over HTTP, by', () => {
         ),
       );
       assert.ok(all.some((each) => /condition='(policy-violation|item-not-found|remote-stream-error)'/.test(each)));
-      await others.areUnharmed();
+      await siege.others.areUnharmed();
     });
 
     it('a body without end', async () => {
       const response = await post(body("rid='1' to='localhost'", 'x'.repeat(200_000))).catch(() => undefined);
       assert.ok(response === undefined || response.status === 413);
-      await others.areUnharmed();
+      await siege.others.areUnharmed();
     });
 
     it('a body of ten thousand elements, and one of none', async () => {
@@ -222,12 +197,12 @@ describe('two who chat are not harmed, over HTTP, by', () => {
       ]) {
         assert.match(await (await post(text)).text(), /type='terminate' condition='bad-request'/);
       }
-      await others.areUnharmed();
+      await siege.others.areUnharmed();
     });
 
     it('a page of somebody else', async () => {
       assert.equal((await post(body("rid='1' to='localhost'"), { Origin: 'https://evil.example' })).status, 403);
-      await others.areUnharmed();
+      await siege.others.areUnharmed();
     });
   });
 
@@ -237,15 +212,15 @@ describe('two who chat are not harmed, over HTTP, by', () => {
         const response = await ask(request);
         if (status === undefined) assert.equal(response, '');
         else assert.match(response, new RegExp(`^HTTP/1\\.1 ${status} `));
-        await others.areUnharmed();
+        await siege.others.areUnharmed();
       });
     }
   });
 
   it('floods of such requests, of which the log tells, and does not grow', async () => {
     for (let i = 0; i < 20; i++) await ask('GET /.. HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    await others.areUnharmed();
-    const lines = server.output.split('\n').filter((line) => line.includes('refused a request'));
+    await siege.others.areUnharmed();
+    const lines = siege.server.output.split('\n').filter((line) => line.includes('refused a request'));
     assert.match(lines.join('\n'), /"address":"127\.0\.5\.\d+","status":400/);
     // Ten in a minute, and this takes less than two.
     assert.ok(lines.length >= 10 && lines.length <= 20, String(lines.length));

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { Bystanders } from '../support/bystanders.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { enter } from '../support/raw-login.ts';
-import { ServerProcess } from '../support/server-process.ts';
+import { besiege, TIGHT } from '../support/siege.ts';
 
 // XML that should not be, on a server in a process of its own, while two others chat on it.
 
@@ -76,68 +75,33 @@ const REFUSED: readonly (readonly [string, string, string])[] = [
 ];
 
 describe('two who chat are not harmed by XML:', () => {
-  let server: ServerProcess;
-  let others: Bystanders;
-  let address = '';
-  let addresses = 1;
-
-  before(async function () {
-    this.timeout(60_000);
-    server = await ServerProcess.create({
-      log: { level: 'info', format: 'json' },
-      limits: {
-        ...{ exemptLoopback: false, connectionsPerAddress: 50, connectionsPerMinute: 100 },
-        ...{ bytesPerSecond: 0, queueBytes: '64KiB' },
-      },
-      sessions: { resourcesPerAccount: 3 },
-      hosts: {
-        localhost: { certificate: 'self-signed' },
-        'strict.localhost': {
-          certificate: 'self-signed',
-          authentication: { trustLoopback: false, plainWithoutTlsOnLoopback: false },
-        },
-      },
-      modules: { roster: { maxContacts: 30 }, presence: { maxDirected: 100 }, ping: {}, private: {}, offline: {}, register: {} },
-    });
-    await server.start();
-    others = await Bystanders.create(server);
-  });
-
-  after(async () => {
-    await others?.close();
-    await server?.remove();
-  });
-
-  beforeEach(() => {
-    address = `127.0.0.${++addresses}`;
-    others.mark();
-  });
+  const siege = besiege(TIGHT);
 
   for (const [name, bytes, condition] of BEFORE_LOGIN) {
     it(`${name} before log-in: ${condition}`, async () => {
-      const client = await RawClient.connect(server.c2s, address);
+      const client = await RawClient.connect(siege.server.c2s, siege.address);
       client.send(bytes);
       assert.match(await client.end(), new RegExp(`<stream:error><${condition} [\\s\\S]*</stream:error></stream:stream>$`));
-      await others.areUnharmed(ENDED(condition));
+      await siege.others.areUnharmed(ENDED(condition));
     });
   }
 
   for (const [i, [name, xml, condition]] of AFTER_LOGIN.entries()) {
     it(`${name} after log-in: ${condition}`, async () => {
-      const client = await enter(server.c2s, `ended${i}`, address);
+      const client = await enter(siege.server.c2s, `ended${i}`, siege.address);
       client.send(xml);
       assert.match(await client.end(), new RegExp(`<stream:error><${condition} [\\s\\S]*</stream:error></stream:stream>$`));
-      await others.areUnharmed(ENDED(condition));
+      await siege.others.areUnharmed(ENDED(condition));
     });
   }
 
   it('stanzas that break the rules, which are answered each', async () => {
-    const client = await enter(server.c2s, 'refused', address);
+    const client = await enter(siege.server.c2s, 'refused', siege.address);
     for (const [name, xml, condition] of REFUSED) {
       client.send(`${xml}<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`);
       const said = (await client.until(/[\s\S]*?<iq [^>]*id='last'[^>]*>/))[0];
       assert.match(said, new RegExp(`<error [^>]*><${condition} `), name);
     }
-    await others.areUnharmed();
+    await siege.others.areUnharmed();
   });
 });

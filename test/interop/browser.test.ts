@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
-import { ServerProcess } from '../support/server-process.ts';
+import { ServerProcess, USUAL_MODULES } from '../support/server-process.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { DESKTOP, openBrowser, PHONE, Visitor } from './browser.ts';
 import { XmppClientPeer } from './node-clients.ts';
@@ -14,20 +14,6 @@ import type { Login } from './peer.ts';
 // with whoever uses another client; and web pages bring a client of their own, over BOSH.
 
 const PASSWORD = 'correct horse';
-const MODULES = [
-  'roster',
-  'presence',
-  'disco',
-  'caps',
-  'ping',
-  'version',
-  'time',
-  'last',
-  'vcard',
-  'private',
-  'offline',
-  'blocking',
-];
 
 describe('browsers', function () {
   this.timeout(120_000);
@@ -42,7 +28,7 @@ describe('browsers', function () {
     // The client on Node checks certificates; this one is made by the server itself.
     process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
     server = await ServerProcess.create({
-      modules: { ...Object.fromEntries(MODULES.map((name) => [name, {}])), webclient: { registration: true } },
+      modules: { ...USUAL_MODULES, webclient: { registration: true } },
     });
     endings.push(() => server.remove());
     await server.start();

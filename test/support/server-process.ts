@@ -10,6 +10,14 @@ import { stringify } from 'yaml';
 const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const PATIENCE = 30_000;
 
+/** The modules that a test's server has unless it says otherwise; register, for everybody on this machine, is there in any case. */
+export const USUAL_MODULES: Readonly<Record<string, unknown>> = Object.fromEntries(
+  [
+    ...['roster', 'presence', 'disco', 'caps', 'ping', 'version', 'time', 'last', 'vcard', 'private', 'offline', 'blocking'],
+    ...['contact-addresses', 'announce', 'host-meta'],
+  ].map((name) => [name, {}]),
+);
+
 /** Ports that were free a moment ago. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
@@ -52,30 +60,12 @@ export class ServerProcess {
       ],
       limits: { exemptLoopback: true, bytesPerSecond: 0 },
       authentication: { trustLoopback: true, plainWithoutTlsOnLoopback: true },
-      modules: Object.fromEntries(
-        [
-          ...[
-            'roster',
-            'presence',
-            'disco',
-            'caps',
-            'ping',
-            'version',
-            'time',
-            'last',
-            'vcard',
-            'private',
-            'offline',
-            'blocking',
-          ],
-          ...['contact-addresses', 'announce', 'host-meta'],
-        ].map((name): [string, unknown] => [name, {}]),
-      ),
+      modules: USUAL_MODULES,
       hosts: { localhost: { certificate: 'self-signed' } },
       ...changes,
     };
-    (config.modules as Record<string, unknown>)['register'] ??= { loopbackUnlimited: true };
-    await writeFile(server.config, stringify(config));
+    const modules = { register: { loopbackUnlimited: true }, ...config.modules };
+    await writeFile(server.config, stringify({ ...config, modules }));
     return server;
   }
 

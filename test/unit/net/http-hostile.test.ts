@@ -1,40 +1,18 @@
 import assert from 'node:assert/strict';
-import type { HttpRequest } from '../../../src/net/http.ts';
 import { type HttpOptions, TestHttp } from './http-support.ts';
-import { type Client, dial } from './support.ts';
 
 describe('an HTTP listener with hostile clients', () => {
   let server: TestHttp;
-  let clients: Client[];
 
-  beforeEach(() => {
-    clients = [];
-  });
-  afterEach(() => {
-    for (const { socket } of clients) socket.destroy();
-    server.stop();
-  });
+  afterEach(() => server.stop());
 
   const start = async (options: HttpOptions = {}) => (server = await TestHttp.start(options));
-
-  async function connect(): Promise<Client> {
-    const client = await dial(server.port);
-    clients.push(client);
-    return client;
-  }
-
-  /** Serves what it is asked, as JSON. */
-  function mirror(path: string, host?: string, methods?: readonly string[]): void {
-    const handler = ({ method, path, query, remoteAddress, secure }: HttpRequest, response: { end(text: string): void }) =>
-      response.end(JSON.stringify({ method, path, query: [...query], remoteAddress, secure, route: host }));
-    server.site.add(host, path, handler, methods);
-  }
 
   describe('with clients that are slow or too much', () => {
     it('closes who does not send headers in time', async () => {
       await start({ http: { headerTimeout: 50, requestTimeout: 50 } });
-      const silent = await connect();
-      const dribbling = await connect();
+      const silent = await server.dial();
+      const dribbling = await server.dial();
       dribbling.socket.write('GET / HTTP/1.1\r\nHost: exa');
       await Promise.all([silent, dribbling].map((client) => client.until(() => client.isEnded || client.isClosed)));
       assert.match(dribbling.received, /^HTTP\/1\.1 408 /);
@@ -42,14 +20,14 @@ describe('an HTTP listener with hostile clients', () => {
 
     it('closes who does not send the body in time', async () => {
       await start({ http: { headerTimeout: 50, requestTimeout: 50 } });
-      const client = await connect();
+      const client = await server.dial();
       client.socket.write('POST /http-bind HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100\r\n\r\n<body ');
       await client.until(() => client.isEnded || client.isClosed);
     });
 
     it('refuses headers that are too many or too long', async () => {
       await start();
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       const many = Object.fromEntries(Array.from({ length: 120 }, (_, i) => [`x-${i}`, 'x']));
       assert.equal((await server.ask('/', { headers: many })).status, 431);
       assert.equal((await server.ask('/', { headers: { 'x-long': 'x'.repeat(20_000) } })).status, 431);
@@ -60,7 +38,7 @@ describe('an HTTP listener with hostile clients', () => {
       assert.equal((await server.ask('/nothing')).status, 404);
       assert.deepEqual(server.log.texts('warn'), []);
       for (let i = 0; i < 20; i++) {
-        const client = await connect();
+        const client = await server.dial();
         client.socket.write('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n\r\n');
         await client.until(() => client.isEnded || client.isClosed);
         assert.match(client.received, /^HTTP\/1\.1 400 /);
@@ -73,7 +51,7 @@ describe('an HTTP listener with hostile clients', () => {
     it('writes no refusal into the middle of a response', async () => {
       await start();
       server.site.add('example.org', '/slow', (_, response) => void response.write('half'));
-      const client = await connect();
+      const client = await server.dial();
       client.socket.write('GET /slow HTTP/1.1\r\nHost: example.org\r\n\r\n');
       await client.until(() => client.received.includes('half'));
       client.socket.write('\0\0\0\r\n\r\n');
@@ -83,7 +61,7 @@ describe('an HTTP listener with hostile clients', () => {
 
     it('refuses what is no HTTP, or ambiguous', async () => {
       await start();
-      mirror('/', 'example.org', ['POST']);
+      server.mirror('/', 'example.org', ['POST']);
       for (const text of [
         'hello\r\n\r\n',
         '<stream:stream>\r\n\r\n',
@@ -94,7 +72,7 @@ describe('an HTTP listener with hostile clients', () => {
         'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n',
         'GET / HTTP/1.1\r\nHost : a\r\n\r\n',
       ]) {
-        const client = await connect();
+        const client = await server.dial();
         client.socket.write(text);
         await client.until(() => client.isEnded || client.isClosed);
         assert.match(client.received.slice(0, 20), /^(HTTP\/1\.1 (400|501) |$)/, text);
@@ -104,8 +82,8 @@ describe('an HTTP listener with hostile clients', () => {
     it('refuses an address with too many connections', async () => {
       await start();
       server.limits.config = { connectionsPerAddress: 1, connectionsPerMinute: 100, exemptLoopback: false };
-      await connect();
-      const second = await connect();
+      await server.dial();
+      const second = await server.dial();
       await second.until(() => second.isEnded);
       assert.match(second.received, /^HTTP\/1\.1 429 /);
     });

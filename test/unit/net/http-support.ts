@@ -5,12 +5,13 @@ import type { AddressLimits } from '../../../src/net/address-limits.ts';
 import { TrustedProxies } from '../../../src/net/addresses.ts';
 import { BoshEndpoint } from '../../../src/net/bosh.ts';
 import type { CertificateStore } from '../../../src/net/certificates.ts';
+import type { HttpHandler } from '../../../src/net/http.ts';
 import { HttpListener } from '../../../src/net/http-listener.ts';
 import { HttpSite } from '../../../src/net/http-routes.ts';
 import { type HealthReport, serveHealth, serveMetrics } from '../../../src/net/monitoring.ts';
 import { WebSocketEndpoint } from '../../../src/net/websocket.ts';
 import type { SplitterLimits } from '../../../src/xml/splitter.ts';
-import { Accepting, LogRecorder, roomyAddressLimits } from './support.ts';
+import { Accepting, type Client, dial, LogRecorder, roomyAddressLimits } from './support.ts';
 
 const before: SplitterLimits = { maxBytes: 16_384, maxDepth: 32, maxAttributes: 32, maxElements: 128 };
 const after: SplitterLimits = { maxBytes: 262_144, maxDepth: 64, maxAttributes: 64, maxElements: 4096 };
@@ -52,6 +53,7 @@ export class TestHttp {
   readonly websocket: WebSocketEndpoint;
   readonly bosh: BoshEndpoint;
   readonly listener: HttpListener;
+  readonly #clients: Client[] = [];
 
   private constructor(options: HttpOptions) {
     const http = { ...httpConfig, ...options.http };
@@ -106,10 +108,25 @@ export class TestHttp {
   }
 
   stop(): void {
+    for (const { socket } of this.#clients) socket.destroy();
     this.listener.close();
     this.listener.destroy();
     for (const { transport } of this.accepting.recorders) transport.destroy();
     this.websocket.close();
+  }
+
+  /** A client that says what it likes; its line is cut when the listener stops. */
+  async dial(): Promise<Client> {
+    const client = await dial(this.port);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Serves at this path what it is asked, as JSON. */
+  mirror(path: string, host?: string, methods?: readonly string[]): void {
+    const handler: HttpHandler = ({ method, path, query, remoteAddress, secure }, response) =>
+      void response.end(JSON.stringify({ method, path, query: [...query], remoteAddress, secure, route: host }));
+    this.site.add(host, path, handler, methods);
   }
 
   /** Asks, without any of the repairs that a browser would make to the path. */

@@ -1,36 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as requestSecure } from 'node:https';
-import { HttpError, type HttpRequest } from '../../../src/net/http.ts';
+import { HttpError } from '../../../src/net/http.ts';
 import { type HttpOptions, TestHttp } from './http-support.ts';
-import { type Client, dial, makeFolder, openStore } from './support.ts';
+import { makeFolder, openStore } from './support.ts';
 
 describe('an HTTP listener', () => {
   let server: TestHttp;
-  let clients: Client[];
 
-  beforeEach(() => {
-    clients = [];
-  });
-  afterEach(() => {
-    for (const { socket } of clients) socket.destroy();
-    server.stop();
-  });
+  afterEach(() => server.stop());
 
   const start = async (options: HttpOptions = {}) => (server = await TestHttp.start(options));
-
-  async function connect(): Promise<Client> {
-    const client = await dial(server.port);
-    clients.push(client);
-    return client;
-  }
-
-  /** Serves what it is asked, as JSON. */
-  function mirror(path: string, host?: string, methods?: readonly string[]): void {
-    const handler = ({ method, path, query, remoteAddress, secure }: HttpRequest, response: { end(text: string): void }) =>
-      response.end(JSON.stringify({ method, path, query: [...query], remoteAddress, secure, route: host }));
-    server.site.add(host, path, handler, methods);
-  }
 
   describe('with routes of modules', () => {
     it('serves the longest route, at its path and below', async () => {
@@ -91,8 +71,8 @@ describe('an HTTP listener', () => {
     ] as const) {
       it(`takes Host: ${authority} for ${expected}`, async () => {
         await start();
-        mirror('/', 'example.org');
-        mirror('/', 'other.example');
+        server.mirror('/', 'example.org');
+        server.mirror('/', 'other.example');
         const { status, body } = await server.ask('/', { headers: { Host: authority } });
         if (typeof expected === 'number') assert.equal(status, expected);
         else assert.equal(JSON.parse(body).route, expected);
@@ -101,15 +81,15 @@ describe('an HTTP listener', () => {
 
     it('takes the host of a target in absolute form (RFC 9112 section 3.2.2)', async () => {
       await start();
-      mirror('/', 'example.org');
-      mirror('/', 'other.example');
+      server.mirror('/', 'example.org');
+      server.mirror('/', 'other.example');
       assert.equal(JSON.parse((await server.ask('http://other.example/x?y')).body).route, 'other.example');
       assert.equal((await server.ask('http://elsewhere.test/x')).status, 421);
     });
 
     it('serves routes of no host to everybody', async () => {
       await start();
-      mirror('/all');
+      server.mirror('/all');
       assert.equal((await server.ask('/all', { headers: { Host: 'elsewhere.test' } })).status, 200);
     });
 
@@ -130,7 +110,7 @@ describe('an HTTP listener', () => {
 
     it('answers HEAD without a body, OPTIONS with the methods, and other methods with 405', async () => {
       await start();
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       const head = await server.ask('/', { method: 'HEAD' });
       assert.deepEqual([head.status, head.body], [200, '']);
       const options = await server.ask('/', { method: 'OPTIONS' });
@@ -143,7 +123,7 @@ describe('an HTTP listener', () => {
 
     it('sets headers that keep browsers from guessing', async () => {
       await start();
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       for (const path of ['/', '/health', '/nowhere/../x']) {
         const { headers } = await server.ask(path);
         assert.equal(headers['x-content-type-options'], 'nosniff', path);
@@ -190,7 +170,7 @@ describe('an HTTP listener', () => {
       assert.equal((await server.ask('/', { method: 'POST', body: '0123456789' })).body, '0123456789');
       const announced = await server.ask('/', { method: 'POST', body: '0123456789x' });
       assert.deepEqual([announced.status, announced.headers.connection], [413, 'close']);
-      const client = await connect();
+      const client = await server.dial();
       client.socket.write('POST / HTTP/1.1\r\nHost: example.org\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n0123456789abcde\r\n');
       await client.until(() => client.received.startsWith('HTTP/1.1 413 '));
     });
@@ -233,8 +213,8 @@ describe('an HTTP listener', () => {
     ]) {
       it(`refuses ${path}`, async () => {
         await start();
-        mirror('/', 'example.org');
-        const client = await connect();
+        server.mirror('/', 'example.org');
+        const client = await server.dial();
         client.socket.write(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n`, 'latin1'));
         await client.until(() => client.isEnded);
         assert.match(client.received, /^HTTP\/1\.1 400 /);
@@ -254,7 +234,7 @@ describe('an HTTP listener', () => {
     ] as const) {
       it(`shows ${path} as ${shown}`, async () => {
         await start();
-        mirror('/', 'example.org');
+        server.mirror('/', 'example.org');
         assert.equal(JSON.parse((await server.ask(path)).body).path, shown);
       });
     }
@@ -274,7 +254,7 @@ describe('an HTTP listener', () => {
         return new Promise<{ ok: boolean }>((resolve) => (answer = () => resolve({ ok: true })));
       };
       await start({ health });
-      const asked = [1, 2, 3].map(() => connect());
+      const asked = [1, 2, 3].map(() => server.dial());
       for (const client of await Promise.all(asked)) client.socket.write('GET /health HTTP/1.1\r\nHost: example.org\r\n\r\n');
       // Asked behind the others, and answered: by then they have been read.
       assert.equal((await server.ask('/nothing')).status, 404);
@@ -337,7 +317,7 @@ describe('an HTTP listener', () => {
 
     it('serves only what it is told to', async () => {
       await start({ serve: ['health'] });
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       assert.equal((await server.ask('/health')).status, 200);
       for (const path of ['/metrics', '/http-bind', '/xmpp-websocket', '/'])
         assert.equal((await server.ask(path)).status, 404, path);
@@ -362,7 +342,7 @@ describe('an HTTP listener', () => {
     ] as const) {
       it(`believes ${JSON.stringify(headers)} of one that is trusted`, async () => {
         await start({ proxies });
-        mirror('/', 'example.org');
+        server.mirror('/', 'example.org');
         const { remoteAddress, ...rest } = JSON.parse((await server.ask('/', { headers })).body);
         assert.deepEqual([remoteAddress, rest.secure], [address, secure]);
       });
@@ -370,7 +350,7 @@ describe('an HTTP listener', () => {
 
     it('believes nobody else', async () => {
       await start();
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       const headers = { 'X-Forwarded-For': '192.0.2.7', 'X-Forwarded-Proto': 'https', Forwarded: 'for=192.0.2.7;proto=https' };
       const { remoteAddress, secure } = JSON.parse((await server.ask('/', { headers })).body);
       assert.deepEqual([remoteAddress, secure], ['127.0.0.1', false]);
@@ -378,7 +358,7 @@ describe('an HTTP listener', () => {
 
     it('refuses headers that are broken or contradict each other', async () => {
       await start({ proxies });
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       for (const headers of [{ 'X-Forwarded-For': 'x' }, { 'X-Forwarded-For': '192.0.2.7', Forwarded: 'for=192.0.2.8' }]) {
         assert.equal((await server.ask('/', { headers: headers as Record<string, string> })).status, 400);
       }
@@ -390,7 +370,7 @@ describe('an HTTP listener', () => {
     try {
       const certificates = await openStore(folder.path, { 'example.org': 'self-signed' });
       await start({ type: 'https', certificates });
-      mirror('/', 'example.org');
+      server.mirror('/', 'example.org');
       const ca = certificates.list()[0]!.certificate.toString();
       const asking = requestSecure({
         port: server.port,
@@ -405,7 +385,7 @@ describe('an HTTP listener', () => {
       let body = '';
       for await (const chunk of response) body += chunk;
       assert.equal(JSON.parse(body).secure, true);
-      const plain = await connect();
+      const plain = await server.dial();
       plain.socket.write('GET / HTTP/1.1\r\nHost: example.org\r\n\r\n');
       await plain.until(() => plain.isEnded || plain.isClosed);
       assert.equal(plain.received.includes('200 OK'), false);
@@ -416,8 +396,8 @@ describe('an HTTP listener', () => {
 
   it('serves several requests over one connection, and closes it when it is idle at the end', async () => {
     await start();
-    mirror('/', 'example.org');
-    const client = await connect();
+    server.mirror('/', 'example.org');
+    const client = await server.dial();
     for (let i = 1; i <= 3; i++) {
       client.socket.write(`GET /${i} HTTP/1.1\r\nHost: example.org\r\n\r\n`);
       await client.until(() => client.received.includes(`"path":"/${i}"`));
