@@ -80,3 +80,11 @@ const SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 export function timeOf(id: string): number | undefined {
   return SHAPE.test(id) ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
 }
+
+/** The smallest id that could be made at this time or later, for use as a bound; milliseconds since 1970. */
+export function firstIdAt(time: number): string {
+  const hex = Math.min(Math.max(Math.ceil(time), 0), 2 ** 48 - 1)
+    .toString(16)
+    .padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}

@@ -14,7 +14,7 @@ export type { Disco, DiscoItem, DiscoQuestion, Identity, NodeInfo } from './host
 export { fanOut } from './host/fan-out.ts';
 export type { AccountDeleting, Binding, FeaturesOffer, HostHooks, HostSignals, Outgoing, StreamElement } from './host/hooks.ts';
 export type { Query, QueryHandler, QueryTarget } from './host/queries.ts';
-export { sortableId } from './ids.ts';
+export { firstIdAt, sortableId, timeOf } from './ids.ts';
 export { Jid, JidError } from './jid.ts';
 export type { Log } from './log.ts';
 export type { Metrics } from './metrics.ts';

@@ -204,7 +204,7 @@ export class Server {
       router: this.#router,
       log: this.#log,
       login,
-      services: { storage, http, endpoints, metrics: this.metrics },
+      services: { c2s: this.c2s, storage, http, endpoints, metrics: this.metrics },
     };
     const served = await ServedHost.create(config, parts);
     await served.start(modules);

@@ -97,7 +97,7 @@ export default defineModule({
 
     /** XEP-0175 section 5: an anonymous client has no account, and says so. */
     function isGuest({ bare }: Jid): boolean {
-      return router.resources(bare).some((resource) => isSession(resource) && resource.stream.isAnonymous);
+      return router.resources(bare).some((resource) => isSession(resource) && resource.isAnonymous);
     }
 
     function describeNode(question: DiscoQuestion): Maybe<DiscoInfo | undefined> {

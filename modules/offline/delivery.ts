@@ -1,5 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ArchiveItem, Element, isSession, type Log, type Resource, type Router, readStanza, Stanza, xml } from '#core';
+import {
+  type ArchiveItem,
+  Element,
+  isSession,
+  type Log,
+  type Resource,
+  type Router,
+  readStanza,
+  Stanza,
+  timeOf,
+  xml,
+} from '#core';
 import type { Box } from './box.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
@@ -156,18 +167,22 @@ interface Giving {
 
 /** Whether something that was sent has not left yet. */
 function isWriting(resource: Resource): boolean {
-  return isSession(resource) && resource.stream.transport.queued > 0;
+  return isSession(resource) && resource.queued > 0;
 }
 
 /** Whether more would bring a slow client near the limit at which it is closed. */
 function hasLittleRoom(resource: Resource): boolean {
-  return isSession(resource) && resource.stream.transport.queued > resource.stream.server.limits.queueBytes / 4;
+  return isSession(resource) && resource.queued > resource.server.limits.queueBytes / 4;
 }
 
 /** A kept message with the time it came (XEP-0203 section 3), and with what else is to be put in. */
-export function delayed({ stanza, stamp }: ArchiveItem, domain: string, ...more: readonly Element[]): Stanza {
+export function delayed({ id, stanza }: ArchiveItem, domain: string, ...more: readonly Element[]): Stanza {
   const { element } = readStanza(stanza);
-  const delay = xml('delay', { xmlns: NS_DELAY, from: domain, stamp: new Date(stamp).toISOString() }, 'Offline Storage');
+  const delay = xml(
+    'delay',
+    { xmlns: NS_DELAY, from: domain, stamp: new Date(timeOf(id) ?? 0).toISOString() },
+    'Offline Storage',
+  );
   return extend(element, [...element.children, ...more, delay]);
 }
 

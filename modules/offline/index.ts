@@ -96,7 +96,7 @@ export default defineModule({
 
     async function append({ stanza, from, to }: Envelope): Promise<Verdict> {
       const text = writeStanza(withoutForgedDelay(stanza, domain));
-      const item = { id: sortableId(), with: from.bare, stamp: Date.now(), stanza: text };
+      const item = { id: sortableId(), with: from.bare, stanza: text };
       return (await boxes.get(to.local).append(item)) ? HANDLED : undefined;
     }
 

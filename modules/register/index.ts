@@ -15,6 +15,7 @@ import {
   Priority,
   type Query,
   resultOf,
+  type Session,
   type Stanza,
   StanzaError,
   type StreamElement,
@@ -179,7 +180,8 @@ export default defineModule({
 
     async function setPassword({ from, origin }: Envelope, wanted: string | undefined): Promise<void> {
       if (!config.passwordChange) throw new StanzaError('not-allowed');
-      if (!isSession(origin) || !isSafe(origin.stream)) throw new StanzaError('not-authorized', { type: 'modify' });
+      if (!isSession(origin) || !origin.stream || !isSafe(origin.stream))
+        throw new StanzaError('not-authorized', { type: 'modify' });
       const password = checkPassword(wanted, config.minPassword);
       if (!passwords.spend(from.local, COST.attempt)) throw new StanzaError('resource-constraint', { text: 'Too many changes' });
       await accounts.setPassword(from.local, password);
@@ -191,7 +193,7 @@ export default defineModule({
       if (!config.removal) throw new StanzaError('not-allowed');
       if (!isSession(origin)) throw new StanzaError('forbidden');
       // The others first: what they might still write would be found by whoever takes the name next. This one waits for us.
-      closeOthers(origin.stream, from.local);
+      closeOthers(origin, from.local);
       await accounts.delete(from.local);
       log.info('an account was removed by its user', { username: from.local });
       origin.send(resultOf(env, undefined));
@@ -199,9 +201,9 @@ export default defineModule({
     }
 
     /** All streams of an account but one, bound or not. */
-    function closeOthers(mine: C2sStream, username: string): void {
+    function closeOthers(mine: Session, username: string): void {
       for (const stream of [...mine.server.streams]) {
-        if (stream !== mine && stream.host === mine.host && stream.username === username) stream.close(removed());
+        if (stream !== mine.stream && stream.host === mine.host && stream.username === username) stream.close(removed());
       }
     }
   },
@@ -214,7 +216,7 @@ function isSafe({ transport, host }: C2sStream): boolean {
 
 /** Anonymous clients have no account to ask about, to change or to remove (XEP-0175). */
 function refuseGuests({ origin }: Envelope): void {
-  if (isSession(origin) && origin.stream.isAnonymous) throw new StanzaError('registration-required');
+  if (isSession(origin) && origin.isAnonymous) throw new StanzaError('registration-required');
 }
 
 /** XEP-0077 section 3.2. */

@@ -1,6 +1,8 @@
+import type { Host } from '../host/host.ts';
 import { Jid, JidError } from '../jid.ts';
 import { randomToken } from '../random.ts';
 import { StanzaError } from '../stanza/errors.ts';
+import type { C2sServer } from './c2s-server.ts';
 import { Session } from './session.ts';
 import type { C2sStream } from './stream.ts';
 
@@ -19,8 +21,9 @@ export async function bind(stream: C2sStream, wanted: string | undefined): Promi
   const account = Jid.of(username, host.domain);
   const resource = settleConflict(stream, account, binding.resource);
   if (stream.isClosing) throw new StanzaError('not-allowed');
-  const session = new Session(stream, host, account.withResource(resource), stream.server.traffic);
-  stream.bound(session);
+  const { server, isAnonymous } = stream;
+  const session = new Session({ host, server, isAnonymous, jid: account.withResource(resource) });
+  session.attach(stream);
   host.router.bind(session)?.replace();
   return session;
 }
@@ -49,4 +52,15 @@ function prepare(resource: string): string {
 /** Not to be guessed, so that a stranger cannot address a client it has not seen (RFC 6120 section 13.10.2). */
 function randomResource(): string {
   return randomToken(12);
+}
+
+/**
+ * Makes a session without a stream and lets it be addressed: one of before a restart, that its client may take up again (XEP-0198).
+ * Undefined when somebody else has its address meanwhile.
+ */
+export function revive(host: Host, server: C2sServer, jid: Jid): Session | undefined {
+  if (host.router.resource(jid)) return undefined;
+  const session = new Session({ host, server, isAnonymous: false, jid });
+  host.router.bind(session);
+  return session;
 }

@@ -5,31 +5,65 @@ import type { Resource } from '../router/router.ts';
 import { Envelope, type Origin } from '../stanza/envelope.ts';
 import { StanzaError, StreamError } from '../stanza/errors.ts';
 import { errorOf } from '../stanza/reply.ts';
-import type { Traffic } from '../traffic.ts';
+import { StorageError } from '../storage/storage.ts';
 import type { Stanza } from '../xml/stanza.ts';
+import type { C2sServer } from './c2s-server.ts';
 import type { C2sStream } from './stream.ts';
+
+/** What keeps a session alive while its line is broken, and notes what its client has not confirmed (XEP-0198). */
+export interface Keeper {
+  /** A stanza is about to be written. */
+  sent(stanza: Stanza): void;
+  /** The line has ended without a goodbye. True when the session is kept; otherwise it ends now. */
+  keeps(): boolean;
+  /** The session has ended; nobody will confirm anything any more. */
+  ended(): void;
+}
+
+/** What of one client may be on its way to the disk at once: stanzas, and bytes. */
+const MOST_AT_ONCE = 64;
+const MOST_BYTES_AT_ONCE = 262_144;
+
+/** What a session is made of. */
+export interface SessionParts {
+  readonly host: Host;
+  readonly jid: Jid;
+  readonly server: C2sServer;
+  /** Whether its name is for this session alone and there is no account behind it (XEP-0175). */
+  readonly isAnonymous: boolean;
+}
 
 /** One bound client. Modules keep their own state about it in slots, not in fields. */
 export class Session implements Resource {
   readonly jid: Jid;
   readonly host: Host;
+  readonly server: C2sServer;
+  readonly isAnonymous: boolean;
   priority: number | undefined = undefined;
   presence: Stanza | undefined = undefined;
   carbons = false;
   /** The modules' state, by slot; made when the first is asked for. */
   slots: unknown[] | undefined = undefined;
-  /** The end of what an anonymous client has sent last, where it has to be waited for: nothing of it may be stored afterwards. */
-  unfinished: Promise<void> | undefined = undefined;
-  /** The stream it speaks through. */
-  readonly stream: C2sStream;
-  readonly #traffic: Traffic;
+  /** Who keeps it when its line breaks; undefined when nobody does. */
+  keeper: Keeper | undefined = undefined;
+  /** How many stanzas of its client have been dealt with, in the order they came: whatever they are to change is durable. */
+  handled = 0;
+  #stream: C2sStream | undefined = undefined;
+  #inHand: Promise<void> | undefined = undefined;
+  #handCount = 0;
+  #handBytes = 0;
   #closed = false;
 
-  constructor(stream: C2sStream, host: Host, jid: Jid, traffic: Traffic) {
-    this.stream = stream;
+  constructor({ host, jid, server, isAnonymous }: SessionParts) {
     this.host = host;
     this.jid = jid;
-    this.#traffic = traffic;
+    this.server = server;
+    this.isAnonymous = isAnonymous;
+  }
+
+  /** The stream it speaks through; undefined while its line is broken. */
+  get stream(): C2sStream | undefined {
+    return this.#stream;
   }
 
   /** True once `sessionClosed` has been told. */
@@ -37,21 +71,57 @@ export class Session implements Resource {
     return this.#closed;
   }
 
+  /** Bytes that were written and have not left yet. */
+  get queued(): number {
+    return this.#stream?.transport.queued ?? 0;
+  }
+
+  /** Resolves when all that its client has sent so far has been dealt with; undefined when it has. Never rejects. */
+  get inHand(): Promise<void> | undefined {
+    return this.#inHand;
+  }
+
+  /** Speaks through this stream from now on. */
+  attach(stream: C2sStream): void {
+    this.#stream = stream;
+    stream.bound(this);
+  }
+
+  /** Lets go of its stream, which may then end without ending the session. */
+  detach(): C2sStream | undefined {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    return stream;
+  }
+
+  /** Its stream has ended; `isFinal` when both sides know that the session is over. */
+  lineEnded(stream: C2sStream, isFinal: boolean): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    if (!isFinal && !this.#closed && this.keeper?.keeps()) return;
+    this.close();
+  }
+
   /**
    * Takes a stanza from the client and carries it as far as it goes. A promise only where something has to be waited for.
    * Rejects (or throws) only with StreamError: what refuses the stanza is answered here.
    */
   receive(stanza: Stanza): Maybe<void> {
-    this.#traffic.received.add(stanza.name);
+    const before = this.#inHand;
+    // Only messages are taken while others are still being stored; everything else may depend on them (RFC 6120 section 10.1).
+    if (before && stanza.name !== 'message') return before.then(() => this.receive(stanza));
+    this.server.traffic.received.add(stanza.name);
     let env: Envelope | undefined;
     try {
       env = this.#address(stanza);
-      const pending = this.#carry(env)?.catch((error: unknown) => this.#refuse(env!, error));
-      if (pending && this.stream.isAnonymous) this.unfinished = pending;
-      return pending;
+      if (before) env.wait(before);
+      const pending = this.#carry(env);
+      if (pending) return this.#await(env, pending);
     } catch (error) {
       this.#refuse(env ?? new Envelope(stanza, this.jid, this.jid.bareJid, this), error);
     }
+    if (before) this.#follow(before);
+    else this.handled++;
   }
 
   send(stanza: Stanza): void {
@@ -66,15 +136,42 @@ export class Session implements Resource {
   }
 
   replace(): void {
-    this.stream.close(new StreamError('conflict', { text: 'Replaced by a new connection' }));
+    const stream = this.#stream;
+    if (stream) stream.close(new StreamError('conflict', { text: 'Replaced by a new connection' }));
+    else this.close();
   }
 
-  /** Ends the session once its stream is gone. Told once to those who listen. */
+  /** Ends the session. Told once to those who listen. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.host.router.unbind(this);
     this.host.signals.sessionClosed.emit(this);
+    this.keeper?.ended();
+  }
+
+  /** Waits for a stanza. Those that are only being stored hold nobody up, unless there are too many of them. */
+  #await(env: Envelope, pending: Promise<void>): Promise<void> | undefined {
+    const done = pending.catch((error: unknown) => this.#refuse(env, error));
+    const count = ++this.#handCount;
+    const bytes = (this.#handBytes += env.stanza.size);
+    this.#follow(done);
+    return env.isBeingStored && count < MOST_AT_ONCE && bytes < MOST_BYTES_AT_ONCE ? undefined : done;
+  }
+
+  /** One more stanza is dealt with once this has resolved, and all that came before it has been dealt with. */
+  #follow(done: Promise<void>): void {
+    const before = this.#inHand;
+    const end = (): void => {
+      this.handled++;
+      if (this.#inHand !== all) return;
+      this.#inHand = undefined;
+      this.#handCount = 0;
+      this.#handBytes = 0;
+    };
+    // A StreamError is for whoever waits for `done`: only hooks throw one, and then the line is paused.
+    const all: Promise<void> = (before ? before.then(() => done) : done).then(end, end);
+    this.#inHand = all;
   }
 
   /** Stamps the sender and reads the addressee (RFC 6120 section 8.1.2.1). */
@@ -137,22 +234,34 @@ export class Session implements Resource {
   }
 
   #write(stanza: Stanza): void {
-    this.#traffic.delivered.add(stanza.name);
-    this.stream.sendStanza(stanza);
+    this.server.traffic.delivered.add(stanza.name);
+    if (this.keeper) this.keeper.sent(stanza);
+    else if (stanza.keptAs !== undefined) this.host.signals.messageArrived.emit({ account: this.jid, id: stanza.keptAs });
+    this.#stream?.sendStanza(stanza);
   }
 
   #refuse(env: Envelope, error: unknown): void {
     if (error instanceof StreamError) throw error;
-    this.#traffic.refused++;
+    const { traffic } = this.server;
+    traffic.refused++;
     let refusal: StanzaError;
     if (error instanceof StanzaError) refusal = error;
+    else if (error instanceof StorageError) refusal = this.#notStored(error);
     else {
-      this.#traffic.faults++;
+      traffic.faults++;
       this.host.log.error('a stanza failed', { session: this.jid.full, kind: env.stanza.name, error });
       refusal = new StanzaError('internal-server-error');
     }
     const reply = errorOf(env, refusal);
     if (reply) this.send(reply);
+  }
+
+  /** What its client is told when the database fails. */
+  #notStored(error: StorageError): StanzaError {
+    this.server.traffic.faults++;
+    this.host.log.error('something could not be stored', { session: this.jid.full, reason: error.reason, error: error.message });
+    if (error.reason === 'full') return new StanzaError('resource-constraint', { text: 'The server has no room left' });
+    return new StanzaError('internal-server-error', { type: 'wait', text: 'The server cannot store anything at the moment' });
   }
 }
 

@@ -25,3 +25,12 @@ export class SessionSlot<T> {
     (session.slots ??= [])[this.#index] = value;
   }
 }
+
+/** How a slot's value is kept over a restart: in a form for JSON. */
+export interface SlotForm<T> {
+  write(value: T): unknown;
+  read(saved: unknown): T;
+}
+
+/** The lasting slots of one session, by module and number. */
+export type SavedSlots = Readonly<Record<string, unknown>>;

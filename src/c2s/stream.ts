@@ -1,7 +1,7 @@
 import type { Maybe } from '../hooks.ts';
 import type { Host } from '../host/host.ts';
 import type { Transport, TransportHandler } from '../net/transport.ts';
-import { StreamError } from '../stanza/errors.ts';
+import { type StreamCondition, StreamError } from '../stanza/errors.ts';
 import type { Element } from '../xml/element.ts';
 import { serialize } from '../xml/serialize.ts';
 import { parseMessage, Splitter, type SplitterHandler, type StreamHeader, XmlError } from '../xml/splitter.ts';
@@ -16,6 +16,9 @@ import type { Session } from './session.ts';
 
 /** Bytes that may wait for a client that has not logged in: some times what is said until then. */
 const QUEUE_BYTES_BEFORE_LOGIN = 65_536;
+
+/** Errors that end the stream but not what it was for: the client may go on with its session over another one (XEP-0198 section 7). */
+const RESUMABLE: ReadonlySet<StreamCondition> = new Set(['connection-timeout', 'reset', 'see-other-host', 'system-shutdown']);
 
 /**
  * One client's stream (RFC 6120 section 4, framed as RFC 7395 where the transport is): opened, negotiated, restarted, closed.
@@ -87,7 +90,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#queue = undefined;
     this.negotiation = undefined;
     this.server.forget(this);
-    this.session?.close();
+    this.session?.lineEnded(this, false);
   }
 
   // ---- SplitterHandler
@@ -172,10 +175,15 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.transport.limitMessages?.(this.server.limits.afterLogin.maxBytes);
   }
 
-  /** Marks the client as bound; nothing is left to negotiate. */
+  /** Marks the client as bound; nothing is left to negotiate. Called by the session. */
   bound(session: Session): void {
     this.session = session;
     this.negotiation = undefined;
+  }
+
+  /** Cuts the line, over which nothing would arrive any more. */
+  cut(reason: string): void {
+    if (!this.#isClosing) this.#giveUpOn(reason);
   }
 
   /** Ends the stream, with an error or without (RFC 6120 section 4.4); what is queued still leaves. */
@@ -194,7 +202,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#isClosing = true;
     this.#queue = undefined;
     this.transport.end();
-    this.session?.close();
+    this.session?.lineEnded(this, error === undefined || !RESUMABLE.has(error.condition));
   }
 
   // ---- Reading
@@ -328,7 +336,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     reportCut(this, reason);
     this.#isClosing = true;
     this.transport.destroy();
-    this.session?.close();
+    this.session?.lineEnded(this, false);
   }
 
   #write(text: string): void {

@@ -31,7 +31,7 @@ export async function deleteOffline(jid: Jid, { config, modules, storage, login 
   const c2s = new C2sServer({ hosts, limits, traffic: new Traffic(), log: silent, hasCertificate: () => false });
   const metrics = new Metrics();
   const router = routeBetween(hosts, silent);
-  const services = { storage, metrics, http: new HttpSite(config.hosts.keys()), endpoints: config.http };
+  const services = { c2s, storage, metrics, http: new HttpSite(config.hosts.keys()), endpoints: config.http };
   const served: ServedHost[] = [];
   try {
     for (const each of config.hosts.values()) {

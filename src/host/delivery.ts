@@ -1,8 +1,10 @@
 import type { Maybe } from '../hooks.ts';
+import { Jid } from '../jid.ts';
 import type { Resource } from '../router/router.ts';
-import type { Envelope } from '../stanza/envelope.ts';
+import { Envelope, nobody } from '../stanza/envelope.ts';
 import { StanzaError } from '../stanza/errors.ts';
 import { resultOf } from '../stanza/reply.ts';
+import type { Stanza } from '../xml/stanza.ts';
 import type { Host } from './host.ts';
 
 // RFC 6121 section 8.5: where a stanza for a local account goes once every hook has let it pass.
@@ -67,10 +69,35 @@ function toResources(host: Host, { to, stanza }: Envelope): boolean {
   return delivered;
 }
 
+/** The resources that a message for an account here would be given to now, by the same rules; none where it would be kept or refused. */
+export function recipientsOf(host: Host, { to, stanza }: Envelope): readonly Resource[] {
+  if (to.local === '') return [];
+  const rule = ruleFor(stanza.type);
+  if (to.resource !== '') {
+    const resource = host.router.resource(to);
+    if (resource) return [resource];
+    if (rule.full !== 'as-bare') return [];
+  }
+  if (rule.bare === 'drop' || rule.bare === 'refuse') return [];
+  const resources = host.router.resources(to.bare);
+  const highest = host.config.deliverToAll ? 0 : highestPriority(resources);
+  return resources.filter(({ priority }) => priority !== undefined && priority >= highest);
+}
+
 function highestPriority(resources: readonly Resource[]): number {
   let highest = 0;
   for (const { priority } of resources) if (priority !== undefined && priority > highest) highest = priority;
   return highest;
+}
+
+/**
+ * Delivers a message whose recipient has gone before it arrived: as one to an address that is not there, but past the hooks, which have
+ * had it already. Throws or rejects with StanzaError when its sender is to be told.
+ */
+export function redeliver(host: Host, message: Stanza): Maybe<void> {
+  const from = Jid.parse(message.from!);
+  const to = Jid.parse(message.to!);
+  return deliverMessage(host, new Envelope(message, from, to, nobody));
 }
 
 /** Hands the message to whoever keeps messages. An account that does not exist gives the same answer as one without storage. */

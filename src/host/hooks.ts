@@ -1,6 +1,7 @@
 import type { Session } from '../c2s/session.ts';
 import type { C2sStream } from '../c2s/stream.ts';
 import { Hook, type Report, Signal } from '../hooks.ts';
+import type { Jid } from '../jid.ts';
 import type { Envelope } from '../stanza/envelope.ts';
 import type { Element } from '../xml/element.ts';
 import type { Stanza } from '../xml/stanza.ts';
@@ -23,6 +24,14 @@ export interface FeaturesOffer {
 export interface StreamElement {
   readonly stream: C2sStream;
   readonly element: Stanza;
+}
+
+/** A message has reached a client: it has confirmed it, or no confirmation is to be had and it was written. */
+export interface Arrival {
+  /** The full JID of the client. */
+  readonly account: Jid;
+  /** What the message is kept as (Stanza.keptAs). */
+  readonly id: string;
 }
 
 /** A client about to be bound (RFC 6120 section 7). */
@@ -68,8 +77,10 @@ export interface HostSignals {
   readonly sessionBound: Signal<Session>;
   /** Initial presence, and again when its priority rises from negative to non-negative. After its broadcast. */
   readonly sessionAvailable: Signal<Session>;
-  /** The session is gone; its presence is as it was. */
+  /** The session is over, not only its line; its presence is as it was. */
   readonly sessionClosed: Signal<Session>;
+  /** A message that is kept somewhere has arrived; whoever keeps it for those who are not there need not any longer. */
+  readonly messageArrived: Signal<Arrival>;
   readonly accountCreated: Signal<{ readonly username: string }>;
   /** Its stores are erased already. */
   readonly accountDeleted: Signal<{ readonly username: string }>;
@@ -100,6 +111,7 @@ export function createSignals(report: Report): HostSignals {
     sessionBound: new Signal('sessionBound', report),
     sessionAvailable: new Signal('sessionAvailable', report),
     sessionClosed: new Signal('sessionClosed', report),
+    messageArrived: new Signal('messageArrived', report),
     accountCreated: new Signal('accountCreated', report),
     accountDeleted: new Signal('accountDeleted', report),
   };

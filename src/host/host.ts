@@ -30,6 +30,7 @@ export interface HostSettings extends LoginSettings {
 export class Host implements Destination {
   readonly domain: string;
   readonly jid: Jid;
+  readonly waits = true;
   readonly hooks: HostHooks = createHooks();
   readonly signals: HostSignals;
   readonly queries = new Queries();
@@ -83,10 +84,21 @@ export class Host implements Destination {
   #forward(env: Envelope): Maybe<void> {
     // Presence without an address is a broadcast (RFC 6121 section 4.4.2), which is a module's work.
     if (env.stanza.to === undefined && env.stanza.name === 'presence') return;
+    // A host that is served here waits itself, so that both ends of a conversation are stored together.
+    if (env.stored && !this.router.waits(env.to.domain)) {
+      env.isBeingStored = true;
+      return env.stored.then(() => this.router.route(env));
+    }
     return this.router.route(env);
   }
 
   #place(env: Envelope): Maybe<void> {
+    if (!env.stored) return this.#hand(env);
+    env.isBeingStored = true;
+    return env.stored.then(() => this.#hand(env));
+  }
+
+  #hand(env: Envelope): Maybe<void> {
     switch (env.stanza.name) {
       case 'message':
         return deliverMessage(this, env);

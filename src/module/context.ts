@@ -1,8 +1,11 @@
 import { countLogins } from '../auth/count-logins.ts';
+import { revive } from '../c2s/bind.ts';
+import type { C2sServer } from '../c2s/c2s-server.ts';
 import type { Session } from '../c2s/session.ts';
-import { SessionSlot } from '../c2s/slot.ts';
+import { type SavedSlots, SessionSlot, type SlotForm } from '../c2s/slot.ts';
 import { Cache } from '../cache.ts';
 import { type Handler, Hook, type Listener, type Maybe, type Signal } from '../hooks.ts';
+import { recipientsOf, redeliver } from '../host/delivery.ts';
 import type { Host } from '../host/host.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
@@ -18,6 +21,7 @@ export interface HttpRoutes {
 
 /** What all modules of a process share. */
 export interface ModuleServices {
+  readonly c2s: C2sServer;
   readonly storage: Storage;
   readonly metrics: Metrics;
   readonly http: HttpRoutes;
@@ -29,6 +33,7 @@ export interface ModuleServices {
 export class Lasting {
   readonly #kept = new Map<string, Map<string, unknown>>();
   readonly #slots = new Map<string, Map<number, number>>();
+  readonly #forms = new Map<string, { readonly slot: SessionSlot<unknown>; readonly form: SlotForm<unknown> }>();
   #nextSlot = 0;
 
   /** The same value for the same module and key, made at the first call. */
@@ -44,6 +49,30 @@ export class Lasting {
     let index = slots.get(nth);
     if (index === undefined) slots.set(nth, (index = this.#nextSlot++));
     return index;
+  }
+
+  /** Lets a slot be kept over a restart; returns what takes that back. */
+  addForm<T>(name: string, slot: SessionSlot<T>, form: SlotForm<T>): () => void {
+    const entry = { slot: slot as SessionSlot<unknown>, form: form as SlotForm<unknown> };
+    this.#forms.set(name, entry);
+    return () => {
+      if (this.#forms.get(name) === entry) this.#forms.delete(name);
+    };
+  }
+
+  /** What a session has in slots that last. */
+  save(session: Session): SavedSlots {
+    const saved: Record<string, unknown> = Object.create(null);
+    for (const [name, { slot, form }] of this.#forms) {
+      const value = slot.peek(session);
+      if (value !== undefined) saved[name] = form.write(value);
+    }
+    return saved;
+  }
+
+  /** Gives a session what was saved. */
+  restore(session: Session, saved: SavedSlots): void {
+    for (const [name, { slot, form }] of this.#forms) if (name in saved) slot.set(session, form.read(saved[name]));
   }
 
   /** Forgets what a module kept, once it is switched off. Its slots get new numbers, so that it never meets its old state again. */
@@ -151,7 +180,16 @@ export function createContext(
       take(host.signals.accountDeleted.add(({ username }) => cache.drop(username)));
       return cache;
     },
-    slot: <T>(create: (session: Session) => T) => new SessionSlot<T>(parts.lasting.slotIndex(name, slots++), create),
+    slot: <T>(create: (session: Session) => T, form?: SlotForm<T>) => {
+      const nth = slots++;
+      const slot = new SessionSlot<T>(parts.lasting.slotIndex(name, nth), create);
+      if (form) take(parts.lasting.addForm(`${name} ${nth}`, slot, form));
+      return slot;
+    },
+    slots: { save: (session) => parts.lasting.save(session), restore: (session, saved) => parts.lasting.restore(session, saved) },
+    recipients: (env) => recipientsOf(host, env),
+    revive: (jid) => revive(host, services.c2s, jid),
+    redeliver: (message) => redeliver(host, message),
     keep: (key, create) => parts.lasting.keep(name, key, create),
     http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { Accounts } from '../auth/accounts.ts';
 import type { SaslMechanism } from '../auth/sasl.ts';
 import type { Session } from '../c2s/session.ts';
-import type { SessionSlot } from '../c2s/slot.ts';
+import type { SavedSlots, SessionSlot, SlotForm } from '../c2s/slot.ts';
 import type { Cache } from '../cache.ts';
 import type { Schema } from '../config/option.ts';
 import type { Handler, Hook, Listener, Maybe, Signal } from '../hooks.ts';
@@ -13,9 +13,11 @@ import type { Jid } from '../jid.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
-import type { Router } from '../router/router.ts';
+import type { Resource, Router } from '../router/router.ts';
+import type { Envelope } from '../stanza/envelope.ts';
 import type { Migration, StoreSpecs, Stores } from '../storage/storage.ts';
 import type { Element } from '../xml/element.ts';
+import type { Stanza } from '../xml/stanza.ts';
 
 /** The paths at which this server's HTTP listeners take clients, as the config has them now. */
 export interface Endpoints {
@@ -92,8 +94,19 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   /** The API of a module named in `needs`; of one in `wants`, undefined when it is not enabled. */
   use<A>(module: ModuleRef<A>): A;
   cache<T>(name: string, load: (key: string) => Promise<T>, max?: number): Cache<T>;
-  /** Private state per session. */
-  slot<T>(create: (session: Session) => T): SessionSlot<T>;
+  /**
+   * Private state per session. With `lasting` it is kept over a restart of the server together with the session (XEP-0198): `write`
+   * gives it in a form for JSON, and `read` takes that back.
+   */
+  slot<T>(create: (session: Session) => T, lasting?: SlotForm<T>): SessionSlot<T>;
+  /** The lasting slots of all modules: for the module that keeps sessions over a restart. */
+  readonly slots: { save(session: Session): SavedSlots; restore(session: Session, saved: SavedSlots): void };
+  /** The resources that a message for an account here is given to now (RFC 6121 section 8.5); none where it is kept or refused. */
+  recipients(env: Envelope): readonly Resource[];
+  /** Makes a session whose client is not connected, and that can be addressed: one that is taken up again. Undefined when its address is taken. */
+  revive(jid: Jid): Session | undefined;
+  /** Delivers a message that could not be given to the client it was for, to the account's others or to whoever keeps messages. */
+  redeliver(message: Stanza): Maybe<void>;
   /** State that outlives a reload of this module, such as open rooms. */
   keep<T>(name: string, create: () => T): T;
   /**

@@ -77,6 +77,10 @@ export class LocalRouter implements Router {
     };
   }
 
+  waits(domain: string): boolean {
+    return this.#destinations.get(domain)?.waits === true;
+  }
+
   serves(domain: string): boolean {
     return this.#destinations.has(domain);
   }

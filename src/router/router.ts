@@ -25,6 +25,8 @@ export interface Resource extends Origin {
 export interface Destination {
   /** Handles a stanza for this domain. Throws StanzaError to refuse it. */
   deliver(env: Envelope): Maybe<void>;
+  /** Whether it waits itself until what it is given is stored (`env.stored`), and can begin its own work before. */
+  readonly waits?: boolean;
 }
 
 /** Takes stanzas to whom they are addressed. Every bare JID has one owner node, and only there its resources are asked for. */
@@ -44,6 +46,8 @@ export interface Router {
   resource(full: Jid): Resource | undefined;
   /** Lets a destination answer for a domain; returns what takes it back. Throws when the domain is taken. */
   serve(domain: string, destination: Destination): () => void;
+  /** Whether what answers for the domain waits itself for what has to be stored (Destination.waits). */
+  waits(domain: string): boolean;
   /** Whether this server answers for the domain. */
   serves(domain: string): boolean;
 }

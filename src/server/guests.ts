@@ -16,7 +16,7 @@ export class Guests {
     this.#host = host;
     this.#forget = forget;
     host.signals.sessionClosed.add((session) => {
-      if (session.stream.isAnonymous) this.#take(session);
+      if (session.isAnonymous) this.#take(session);
     });
   }
 
@@ -36,8 +36,8 @@ export class Guests {
   async #erase(session: Session): Promise<void> {
     // Modules say farewell first; what they write for it is erased too, and so is what a stanza under way writes.
     await new Promise((resolve) => setImmediate(resolve));
-    const unfinished = session.unfinished?.catch(() => {});
-    if (unfinished) await Promise.race([unfinished, setTimeout(PATIENCE, undefined, { ref: false })]);
+    const { inHand } = session;
+    if (inHand) await Promise.race([inHand, setTimeout(PATIENCE, undefined, { ref: false })]);
     await this.#forget(session.jid.local);
   }
 }

@@ -19,11 +19,32 @@ export class Envelope {
   /** The addressee; the sender's own bare JID when the stanza has no `to` (RFC 6120 section 10.3). */
   readonly to: Jid;
   readonly origin: Origin;
+  /** The message as the sender's own devices see it, with what is not for others (XEP-0313 section 3.2); undefined when it is the same. */
+  ownCopy: Stanza | undefined = undefined;
+  /** Set once the stanza has passed all hooks and only waits to be stored: whoever sent it may say more meanwhile. */
+  isBeingStored = false;
+  #stored: Promise<unknown> | undefined = undefined;
 
   constructor(stanza: Stanza, from: Jid, to: Jid, origin: Origin) {
     this.stanza = stanza;
     this.from = from;
     this.to = to;
     this.origin = origin;
+  }
+
+  /**
+   * Holds the stanza back until this has resolved: nobody is shown what is not durable yet. Its hooks go on meanwhile. A rejection
+   * refuses the stanza, as a throw in a hook does. What a hook wants to show to others by itself, it shows after `stored`.
+   */
+  wait(promise: Promise<unknown>): void {
+    // Somebody else may refuse the stanza first, and then nobody listens.
+    promise.catch(() => {});
+    this.#stored = this.#stored ? Promise.all([this.#stored, promise]) : promise;
+    this.#stored.catch(() => {});
+  }
+
+  /** What is waited for; undefined when nothing is. Rejects with what keeps it from being stored. */
+  get stored(): Promise<unknown> | undefined {
+    return this.#stored;
   }
 }

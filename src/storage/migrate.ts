@@ -2,8 +2,11 @@ import type { Knex } from 'knex';
 import type { Engine } from './engine.ts';
 import { type Migration, StorageError } from './storage.ts';
 
-/** The version of the tables that the core itself makes; a database that names a higher one was made by a newer Parlance. */
-const SCHEMA_VERSION = 1;
+/** The versions of the tables that the core itself makes; a database that names another was made by a newer Parlance. */
+const SCHEMA: readonly Migration[] = [
+  { id: '1', up: async () => {} },
+  { id: '2', up: keepTimesInIds },
+];
 /** The core's own entry among the modules. */
 const CORE = 'parlance';
 
@@ -15,7 +18,7 @@ export async function prepareSchema(engine: Engine): Promise<void> {
     ['module', 'id'],
   );
   await engine.makeTable('parlance_stores', ['name text NOT NULL'], ['name']);
-  await migrate(engine, CORE, [{ id: String(SCHEMA_VERSION), up: async () => {} }]);
+  await migrate(engine, CORE, SCHEMA);
 }
 
 /**
@@ -44,4 +47,17 @@ export async function migrate(engine: Engine, module: string, migrations: readon
 async function applied(sql: Knex, module: string): Promise<ReadonlySet<string>> {
   const rows: readonly { readonly id: string }[] = await sql('parlance_migrations').where({ module }).select('id');
   return new Set(rows.map(({ id }) => id));
+}
+
+/** Archives had a column for the time, which is in their items' ids; and had none for the resource and the tag. */
+async function keepTimesInIds(sql: Knex): Promise<void> {
+  const tables: readonly { readonly name: string }[] = await sql('parlance_stores').select('name');
+  for (const { name } of tables) {
+    if (!(await sql.schema.hasColumn(name, 'stamp'))) continue;
+    await sql.schema.alterTable(name, (table) => {
+      table.text('resource').notNullable().defaultTo('');
+      table.integer('tag').notNullable().defaultTo(0);
+    });
+    await sql.raw('ALTER TABLE ?? DROP COLUMN stamp', [name]);
+  }
 }

@@ -105,7 +105,14 @@ class SqlStorage implements Storage {
       const columns = [...shared, 'key text NOT NULL', 'version integer NOT NULL', 'value text NOT NULL'];
       await engine.makeTable(table, columns, ['host', 'owner', 'key']);
     } else {
-      const columns = [...shared, 'id text NOT NULL', '"with" text NOT NULL', 'stamp bigint NOT NULL', 'stanza text NOT NULL'];
+      const columns = [
+        ...shared,
+        'id text NOT NULL',
+        '"with" text NOT NULL',
+        'resource text NOT NULL',
+        'tag integer NOT NULL',
+        'stanza text NOT NULL',
+      ];
       await engine.makeTable(table, columns, ['host', 'owner', 'id']);
       await engine.knex.raw(`CREATE INDEX IF NOT EXISTS "${table}_with" ON "${table}" (host, owner, "with", id)`);
     }

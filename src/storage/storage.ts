@@ -21,12 +21,17 @@ export interface MapStore<T> {
 
 /** One entry of an ArchiveStore. */
 export interface ArchiveItem {
-  /** Made by the caller before the write: unique per owner, and sortable (a later item's id is greater as a string). */
+  /**
+   * Made by the caller before the write, as `sortableId` makes them (UUIDs of version 7): unique per owner, greater than that of any
+   * earlier item, and the time of the item is in it (`timeOf`).
+   */
   readonly id: string;
   /** The other party's bare JID; what `with` filters on. */
   readonly with: string;
-  /** Milliseconds since the epoch. */
-  readonly stamp: number;
+  /** Its resource; '' (the default) when it has none, or when that does not matter. */
+  readonly resource?: string;
+  /** Bits of the module's own, to filter on: an integer from 0 (the default) to 2^31 - 1. */
+  readonly tag?: number;
   /** The stanza as XML. */
   readonly stanza: string;
 }
@@ -34,6 +39,9 @@ export interface ArchiveItem {
 /** Which items of an owner's archive are meant; every field given narrows the choice. */
 export interface ArchiveFilter {
   readonly with?: string;
+  readonly resource?: string;
+  /** Only items of which these bits of the tag have this value. */
+  readonly tag?: { readonly mask: number; readonly value: number };
   /** Milliseconds since the epoch, inclusive. */
   readonly start?: number;
   readonly end?: number;
@@ -50,19 +58,29 @@ export interface ArchiveFilter {
 
 /** A page of an archive, ascending by id. */
 export interface ArchivePage {
-  readonly items: readonly ArchiveItem[];
+  readonly items: readonly Required<ArchiveItem>[];
   /** True when no item matching the filter lies beyond this page in its direction. */
   readonly complete: boolean;
 }
 
-/** A growing, ordered log per owner: offline messages, archives, room history. Writes resolve once durable. */
+/**
+ * A growing, ordered log per owner: offline messages, archives, room history. Writes resolve once durable. What a page costs depends
+ * on its length and not on that of the archive, whatever the filter says of ids, times or the other party.
+ */
 export interface ArchiveStore {
+  /** Adds an item. Rejects with StorageError `refused` for an id that is none of ours, or is there already. */
   append(owner: string, item: ArchiveItem): Promise<void>;
   query(owner: string, filter: ArchiveFilter): Promise<ArchivePage>;
-  /** How many items match. */
+  /** How many items match; where `max` is given it is not counted further than that. */
   count(owner: string, filter: ArchiveFilter): Promise<number>;
-  /** Deletes what matches (`max` and `last` are not looked at) and returns how many there were. */
+  /** Deletes what matches, where `max` is given the first so many, and returns how many there were (`last` is not looked at). */
   remove(owner: string, filter: ArchiveFilter): Promise<number>;
+  /** Puts another tag and stanza in the place of an item's. True when the item is there. */
+  replace(owner: string, item: Pick<Required<ArchiveItem>, 'id' | 'tag' | 'stanza'>): Promise<boolean>;
+  /** The other parties of an owner's items (values of `with`), ascending from behind `after`, at most `max` (1000). */
+  parties(owner: string, after?: string, max?: number): Promise<readonly string[]>;
+  /** Owners that have any item, ascending from behind `after`, at most `max` (1000). */
+  owners(after?: string, max?: number): Promise<readonly string[]>;
 }
 
 /** How a module declares a MapStore. Raise `version` when T changes; `upgrade` then brings old values up when they are read. */

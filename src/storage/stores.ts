@@ -1,3 +1,4 @@
+import { firstIdAt, timeOf } from '../ids.ts';
 import type { Engine, Statement, Value } from './engine.ts';
 import {
   type ArchiveFilter,
@@ -106,46 +107,96 @@ export class SqlArchiveStore implements ArchiveStore {
   readonly #engine: Engine;
   readonly #table: string;
   readonly #host: string;
+  readonly #insert: string;
 
   constructor(engine: Engine, table: string, host: string) {
     this.#engine = engine;
     this.#table = table;
     this.#host = host;
+    this.#insert = `INSERT INTO "${table}" (host, owner, id, "with", resource, tag, stanza) VALUES (?, ?, ?, ?, ?, ?, ?)`;
   }
 
   async append(owner: string, item: ArchiveItem): Promise<void> {
-    for (const text of [owner, item.id, item.with, item.stanza]) checkText(text, 'an item');
-    const sql = `INSERT INTO "${this.#table}" (host, owner, id, "with", stamp, stanza) VALUES (?, ?, ?, ?, ?, ?)`;
-    await this.#engine.write([{ sql, values: [this.#host, owner, item.id, item.with, item.stamp, item.stanza] }]);
+    const { id, with: other, resource = '', tag = 0, stanza } = item;
+    if (timeOf(id) === undefined) throw new StorageError('refused', 'an item needs an id that tells its time');
+    checkText(owner, 'an owner');
+    checkText(other, 'an item');
+    checkText(resource, 'an item');
+    checkText(stanza, 'an item');
+    await this.#engine.write([{ sql: this.#insert, values: [this.#host, owner, id, other, resource, tag, stanza] }]);
   }
 
   async query(owner: string, filter: ArchiveFilter): Promise<ArchivePage> {
     const max = filter.max ?? Number.MAX_SAFE_INTEGER - 1;
-    if (max <= 0) return { items: [], complete: (await this.count(owner, filter)) === 0 };
+    if (max <= 0) return { items: [], complete: (await this.count(owner, { ...filter, max: 1 })) === 0 };
     const { sql: where, values } = this.#where(owner, filter);
     const order = filter.last ? 'DESC' : 'ASC';
-    const sql = `SELECT id, "with", stamp, stanza FROM "${this.#table}" WHERE ${where} ORDER BY id ${order} LIMIT ?`;
+    const sql = `SELECT id, "with", resource, tag, stanza FROM "${this.#table}" WHERE ${where} ORDER BY id ${order} LIMIT ?`;
     // One more than asked for tells whether there is more.
     const rows = await this.#engine.read({ sql, values: [...values, max + 1] });
     const items = rows.slice(0, max).map((row) => ({
       id: String(row['id']),
       with: String(row['with']),
-      stamp: Number(row['stamp']),
+      resource: String(row['resource']),
+      tag: Number(row['tag']),
       stanza: String(row['stanza']),
     }));
     return { items: filter.last ? items.reverse() : items, complete: rows.length <= max };
   }
 
   async count(owner: string, filter: ArchiveFilter): Promise<number> {
-    const { sql, values } = this.#where(owner, filter);
-    const [row] = await this.#engine.read({ sql: `SELECT count(*) AS n FROM "${this.#table}" WHERE ${sql}`, values });
+    const { sql: where, values } = this.#where(owner, filter);
+    const limited = filter.max === undefined ? '' : ' LIMIT ?';
+    const sql = `SELECT count(*) AS n FROM (SELECT 1 FROM "${this.#table}" WHERE ${where}${limited}) AS found`;
+    const [row] = await this.#engine.read({
+      sql,
+      values: filter.max === undefined ? values : [...values, Math.max(0, filter.max)],
+    });
     return Number(row?.['n'] ?? 0);
   }
 
   async remove(owner: string, filter: ArchiveFilter): Promise<number> {
-    const { sql, values } = this.#where(owner, filter);
-    const [changes] = await this.#engine.write([{ sql: `DELETE FROM "${this.#table}" WHERE ${sql}`, values }]);
+    const { sql: where, values } = this.#where(owner, filter);
+    const { max } = filter;
+    const all = { sql: `DELETE FROM "${this.#table}" WHERE ${where}`, values };
+    const some = () => ({
+      sql: `DELETE FROM "${this.#table}" WHERE host = ? AND owner = ? AND id IN (SELECT id FROM "${this.#table}" WHERE ${where} ORDER BY id LIMIT ?)`,
+      values: [this.#host, owner, ...values, Math.max(0, max ?? 0)],
+    });
+    const [changes] = await this.#engine.write([max === undefined ? all : some()]);
     return changes ?? 0;
+  }
+
+  async replace(owner: string, { id, tag, stanza }: Pick<Required<ArchiveItem>, 'id' | 'tag' | 'stanza'>): Promise<boolean> {
+    for (const text of [owner, id, stanza]) checkText(text, 'an item');
+    const sql = `UPDATE "${this.#table}" SET tag = ?, stanza = ? WHERE host = ? AND owner = ? AND id = ?`;
+    const [changes] = await this.#engine.write([{ sql, values: [tag, stanza, this.#host, owner, id] }]);
+    return changes === 1;
+  }
+
+  parties(owner: string, after?: string, max = 1000): Promise<readonly string[]> {
+    checkText(owner, 'an owner');
+    return this.#distinct({ column: '"with"', within: 'host = ? AND owner = ?', values: [this.#host, owner] }, after, max);
+  }
+
+  owners(after?: string, max = 1000): Promise<readonly string[]> {
+    return this.#distinct({ column: 'owner', within: 'host = ?', values: [this.#host] }, after, max);
+  }
+
+  /** One look-up for each value: a DISTINCT would walk over all that is between them. */
+  async #distinct(of: { column: string; within: string; values: readonly Value[] }, after: string | undefined, max: number) {
+    const { column, within } = of;
+    const next = (isFirst: boolean) =>
+      `SELECT ${column} AS value FROM "${this.#table}" WHERE ${within}${isFirst ? '' : ` AND ${column} > ?`} ORDER BY ${column} LIMIT 1`;
+    const found: string[] = [];
+    if (after !== undefined) checkText(after, 'a bound');
+    for (let last = after; found.length < max; ) {
+      const values = last === undefined ? of.values : [...of.values, last];
+      const [row] = await this.#engine.read({ sql: next(last === undefined), values });
+      if (!row) break;
+      found.push((last = String(row['value'])));
+    }
+    return found;
   }
 
   #where(owner: string, filter: ArchiveFilter): Statement {
@@ -159,11 +210,19 @@ export class SqlArchiveStore implements ArchiveStore {
       values.push(value);
     };
     add('"with" = ?', filter.with);
-    add('stamp >= ?', filter.start);
-    add('stamp <= ?', filter.end);
-    add('id < ?', filter.before);
-    add('id > ?', filter.after);
+    add('resource = ?', filter.resource);
+    // The time is in the id, so that times are found in the same index, and no item between them is looked at.
+    const { start, end, before, after } = filter;
+    const from = start === undefined ? undefined : firstIdAt(start);
+    const until = end === undefined ? undefined : firstIdAt(Math.floor(end) + 1);
+    add('id >= ?', from);
+    add('id > ?', after);
+    add('id < ?', until === undefined || (before !== undefined && before < until) ? before : until);
     add(this.#engine.isIn('id'), filter.ids);
+    if (filter.tag) {
+      parts.push('(tag & ?) = ?');
+      values.push(filter.tag.mask, filter.tag.value);
+    }
     return { sql: parts.join(' AND '), values };
   }
 }

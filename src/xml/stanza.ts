@@ -34,26 +34,34 @@ export interface Scanned {
   readonly hasCdata: boolean;
 }
 
+/** A stanza that was composed as text: what follows its name and addresses. */
+interface Written {
+  readonly rest: string;
+}
+
 /** What all copies of a stanza share: everything but its addresses. */
 class Body {
   readonly scanned: Scanned | undefined;
+  /** The id under which it is kept for the account it is being delivered to. */
+  keptAs: string | undefined = undefined;
   #rest: string | undefined = undefined;
   #tree: Element | undefined = undefined;
 
   /** Whether the element's name has a prefix; what it says by xmlns is then only for its children. */
   readonly isPrefixed: boolean;
+  readonly #name: string;
 
-  constructor(name: string, source: Scanned | Element) {
+  constructor(name: string, source: Scanned | Element | Written) {
+    this.#name = name;
     this.isPrefixed = name.includes(':');
-    if (source instanceof Element) {
-      this.#tree = source;
-      this.scanned = undefined;
-    } else this.scanned = source;
+    if (source instanceof Element) this.#tree = source;
+    else if ('rest' in source) this.#rest = source.rest;
+    this.scanned = 'raw' in source ? source : undefined;
   }
 
   /** The tree as it was read or built: with the addresses it had then. */
   get tree(): Element {
-    return (this.#tree ??= parseTree(fromWire(this.scanned!.raw)));
+    return (this.#tree ??= parseTree(fromWire(this.scanned?.raw ?? `<${this.#name} xmlns='${NS_CLIENT}'${this.#rest}`)));
   }
 
   /** The byte string of what follows name and addresses: other attributes, children, end. */
@@ -88,6 +96,21 @@ export interface StanzaHead {
   readonly from: string | undefined;
   readonly to: string | undefined;
   readonly lang: string | undefined;
+}
+
+/** The scanned form of an element with one more child at its end. */
+function append(
+  scanned: Scanned,
+  name: string,
+  child: { readonly text: string; readonly name: string; readonly xmlns: string },
+): Scanned {
+  const { raw } = scanned;
+  const isEmpty = raw.endsWith('/>');
+  const before = isEmpty ? `${raw.slice(0, -2)}>` : raw.slice(0, raw.lastIndexOf('</'));
+  const start = before.length;
+  const at = start + 1 + child.name.length + " xmlns='".length;
+  const numbers = [start + 1, child.name.length, at, at + child.xmlns.length, start, start + child.text.length];
+  return { ...scanned, raw: `${before}${child.text}</${name}>`, children: [...scanned.children, ...numbers] };
 }
 
 /** What `with` may change; undefined takes the attribute away. */
@@ -150,6 +173,21 @@ export class Stanza implements StanzaHead {
     return new Stanza(head, new Body(head.name, scanned), head.from, head.to);
   }
 
+  /**
+   * A client's stanza composed as text, for what is written often: `inner` is the byte string (xml/wire.ts) of its children, well-formed
+   * and with their namespaces declared. Attributes that are undefined are left out.
+   */
+  static written(head: Partial<Omit<StanzaHead, 'xmlns'>> & Pick<StanzaHead, 'name'>, inner: string): Stanza {
+    const { name, type, id, lang } = head;
+    let attrs = '';
+    if (type !== undefined) attrs += ` type='${toWire(escapeXml(type))}'`;
+    if (id !== undefined) attrs += ` id='${toWire(escapeXml(id))}'`;
+    if (lang !== undefined) attrs += ` xml:lang='${toWire(escapeXml(lang))}'`;
+    const rest = inner === '' ? `${attrs}/>` : `${attrs}>${inner}</${name}>`;
+    const whole = { name, xmlns: NS_CLIENT, type, id, from: head.from, to: head.to, lang };
+    return new Stanza(whole, new Body(name, { rest }), head.from, head.to);
+  }
+
   /** A copy with these attributes; what is not named stays. Other addresses cost next to nothing, other types or ids a tree. */
   with(change: StanzaChange): Stanza {
     const from = 'from' in change ? change.from : this.from;
@@ -164,6 +202,50 @@ export class Stanza implements StanzaHead {
   /** A copy for another addressee. */
   addressed(from: string | undefined, to: string | undefined): Stanza {
     return new Stanza(this, this.#body, from, to);
+  }
+
+  /** A copy with one more child, without children of its own, at its end. Costs little where the scanner has read the stanza. */
+  plus(name: string, xmlns: string, attrs: Readonly<Record<string, string>>): Stanza {
+    const { scanned } = this.#body;
+    if (!scanned || scanned.hasCdata) {
+      const { element } = this;
+      const child = new Element(name, { xmlns, ...attrs });
+      return this.#withChildren(element, [...element.children, child]);
+    }
+    let text = `<${name} xmlns='${xmlns}'`;
+    for (const key of Object.keys(attrs)) text += ` ${key}='${toWire(escapeXml(attrs[key]!))}'`;
+    const body = new Body(this.name, append(scanned, this.name, { text: `${text}/>`, name, xmlns }));
+    body.keptAs = this.#body.keptAs;
+    return new Stanza(this, body, this.from, this.to);
+  }
+
+  /** A copy without the child elements for which this is false; the stanza itself when none is left out. */
+  filter(isWanted: (child: Element) => boolean): Stanza {
+    const { element } = this;
+    const children = element.children.filter((child) => !(child instanceof Element) || isWanted(child));
+    return children.length === element.children.length ? this : this.#withChildren(element, children);
+  }
+
+  /** A copy that says under which id it is kept for the account it is for: only for the server's own use, and not written. */
+  kept(id: string): Stanza {
+    const { scanned } = this.#body;
+    const body = new Body(this.name, scanned ?? this.element);
+    body.keptAs = id;
+    return new Stanza(this, body, this.from, this.to);
+  }
+
+  /** What `kept` has said. */
+  get keptAs(): string | undefined {
+    return this.#body.keptAs;
+  }
+
+  #withChildren(element: Element, children: Element['children']): Stanza {
+    const copy = new Element(element.name);
+    copy.attrs = element.attrs;
+    copy.children = children;
+    const stanza = Stanza.of(copy);
+    stanza.#body.keptAs = this.#body.keptAs;
+    return stanza;
   }
 
   /**
@@ -190,6 +272,11 @@ export class Stanza implements StanzaHead {
     // The children go on naming the first tree as their parent, which has the same namespaces.
     copy.children = tree.children;
     return copy;
+  }
+
+  /** About how many bytes it has. */
+  get size(): number {
+    return this.#body.scanned?.raw.length ?? this.#body.rest.length;
   }
 
   /** How many child elements it has. */

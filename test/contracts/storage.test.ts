@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sortableId } from '../../src/ids.ts';
+import { firstIdAt, sortableId, timeOf } from '../../src/ids.ts';
 import { silent } from '../../src/log.ts';
 import { openStorage } from '../../src/storage/open.ts';
-import { type ArchiveItem, mapStore, type Storage, StorageError } from '../../src/storage/storage.ts';
+import { type ArchiveFilter, type ArchiveItem, mapStore, type Storage, StorageError } from '../../src/storage/storage.ts';
 import { ENGINES, Subject, specs } from './storage-subject.ts';
 
 // What every database promises. PostgreSQL takes part where PARLANCE_TEST_POSTGRES names one.
@@ -26,12 +26,9 @@ const AWKWARD = [
   '$1',
   'x'.repeat(3000),
 ];
-const item = (n: number, other = 'a@b'): ArchiveItem => ({
-  id: `id${String(n).padStart(5, '0')}`,
-  with: other,
-  stamp: n * 10,
-  stanza: `<m n='${n}'/>`,
-});
+/** The id of the n-th item, made at this time. */
+const idOf = (n: number): string => firstIdAt(n * 10);
+const item = (n: number, other = 'a@b'): ArchiveItem => ({ id: idOf(n), with: other, stanza: `<m n='${n}'/>` });
 
 for (const engine of ENGINES) {
   describe(`storage on ${engine.name} (contract)`, () => {
@@ -186,18 +183,18 @@ function describeArchive(about: Subject): void {
     for (let n = 1; n <= 5; n++) await log.append('juliet', item(n));
     const ids = async (filter: Parameters<typeof log.query>[1]) => {
       const page = await log.query('juliet', filter);
-      return [page.items.map(({ id }) => Number(id.slice(2))), page.complete] as const;
+      return [page.items.map(({ id }) => timeOf(id)! / 10), page.complete] as const;
     };
     assert.deepEqual(await ids({}), [[1, 2, 3, 4, 5], true]);
     assert.deepEqual(await ids({ max: 2 }), [[1, 2], false]);
     assert.deepEqual(await ids({ max: 5 }), [[1, 2, 3, 4, 5], true]);
     assert.deepEqual(await ids({ max: 2, last: true }), [[4, 5], false]);
-    assert.deepEqual(await ids({ max: 2, after: 'id00002' }), [[3, 4], false]);
-    assert.deepEqual(await ids({ max: 3, after: 'id00002' }), [[3, 4, 5], true]);
-    assert.deepEqual(await ids({ max: 2, before: 'id00004', last: true }), [[2, 3], false]);
-    assert.deepEqual(await ids({ after: 'id00001', before: 'id00004' }), [[2, 3], true]);
+    assert.deepEqual(await ids({ max: 2, after: idOf(2) }), [[3, 4], false]);
+    assert.deepEqual(await ids({ max: 3, after: idOf(2) }), [[3, 4, 5], true]);
+    assert.deepEqual(await ids({ max: 2, before: idOf(4), last: true }), [[2, 3], false]);
+    assert.deepEqual(await ids({ after: idOf(1), before: idOf(4) }), [[2, 3], true]);
     assert.deepEqual(await ids({ start: 20, end: 40 }), [[2, 3, 4], true]);
-    assert.deepEqual(await ids({ ids: ['id00005', 'id00001', 'nothing'] }), [[1, 5], true]);
+    assert.deepEqual(await ids({ ids: [idOf(5), idOf(1), 'nothing'] }), [[1, 5], true]);
     assert.deepEqual(await ids({ ids: [] }), [[], true]);
     assert.deepEqual(await ids({ max: 0 }), [[], false]);
     assert.deepEqual((await log.query('nobody', {})).items, []);
@@ -205,7 +202,7 @@ function describeArchive(about: Subject): void {
 
   it('gives back what was put in', async () => {
     const { log } = await about.open();
-    const written = { id: 'x', with: 'ü@b', stamp: 1_800_000_000_123, stanza: '<m>é 🙂 \' " \\</m>' };
+    const written = { id: sortableId(), with: 'ü@b', resource: 'é/🙂', tag: 2 ** 31 - 1, stanza: '<m>é 🙂 \' " \\</m>' };
     await log.append('juliet', written);
     assert.deepEqual((await log.query('juliet', {})).items, [written]);
   });
@@ -215,7 +212,7 @@ function describeArchive(about: Subject): void {
     for (let n = 1; n <= 6; n++) await log.append('juliet', item(n, n % 2 ? 'odd@b' : 'even@b'));
     const page = await log.query('juliet', { with: 'odd@b', max: 2, last: true });
     assert.deepEqual(
-      page.items.map(({ stamp }) => stamp),
+      page.items.map(({ id }) => timeOf(id)),
       [30, 50],
     );
     assert.equal(page.complete, false);
@@ -223,10 +220,66 @@ function describeArchive(about: Subject): void {
     assert.equal(await log.count('juliet', {}), 6);
   });
 
+  it('finds by resource, tag and time, alone and together', async () => {
+    const { log } = await about.open();
+    for (let n = 1; n <= 8; n++) await log.append('juliet', { ...item(n), resource: n % 2 ? 'odd' : '', tag: n });
+    const found = async (filter: ArchiveFilter) => (await log.query('juliet', filter)).items.map(({ id }) => timeOf(id)! / 10);
+    assert.deepEqual(await found({ resource: 'odd' }), [1, 3, 5, 7]);
+    assert.deepEqual(await found({ resource: '' }), [2, 4, 6, 8]);
+    assert.deepEqual(await found({ tag: { mask: 6, value: 2 } }), [2, 3]);
+    assert.deepEqual(await found({ tag: { mask: 4, value: 4 }, resource: 'odd', with: 'a@b' }), [5, 7]);
+    assert.deepEqual(await found({ start: 21, end: 59 }), [3, 4, 5]);
+    assert.deepEqual(await found({ start: 20, end: 60, after: idOf(2), before: idOf(5) }), [3, 4]);
+    assert.deepEqual(await found({ start: 60, end: 20 }), []);
+    assert.deepEqual(await found({ start: -1, end: 2 ** 50 }), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.equal(await log.count('juliet', { max: 3 }), 3);
+    assert.equal(await log.count('juliet', { max: 30, end: 40 }), 4);
+  });
+
+  it('replaces what is there and nothing else', async () => {
+    const { log } = await about.open();
+    await log.append('juliet', item(1));
+    assert.equal(await log.replace('juliet', { id: idOf(1), tag: 5, stanza: '<gone/>' }), true);
+    assert.equal(await log.replace('juliet', { id: idOf(2), tag: 5, stanza: '<gone/>' }), false);
+    assert.equal(await log.replace('romeo', { id: idOf(1), tag: 5, stanza: '<gone/>' }), false);
+    assert.deepEqual((await log.query('juliet', {})).items, [
+      { id: idOf(1), with: 'a@b', resource: '', tag: 5, stanza: '<gone/>' },
+    ]);
+  });
+
+  it('names the owners, and whom their items concern', async () => {
+    const { log } = await about.open();
+    for (const owner of ['c', 'a', 'b']) for (let n = 1; n <= 4; n++) await log.append(owner, item(n, `${n % 3}@${owner}`));
+    assert.deepEqual(await log.owners(), ['a', 'b', 'c']);
+    assert.deepEqual(await log.owners('a', 1), ['b']);
+    assert.deepEqual(await log.owners('c'), []);
+    assert.deepEqual(await log.parties('a'), ['0@a', '1@a', '2@a']);
+    assert.deepEqual(await log.parties('a', '0@a', 1), ['1@a']);
+    assert.deepEqual(await log.parties('nobody'), []);
+  });
+
+  it('refuses an id that does not tell its time', async () => {
+    const { log } = await about.open();
+    for (const id of ['', 'x', 'id00001', '123e4567-e89b-42d3-a456-426614174000'])
+      await assert.rejects(log.append('juliet', { ...item(1), id }), { reason: 'refused' });
+  });
+
+  it('removes the first so many', async () => {
+    const { log } = await about.open();
+    for (let n = 1; n <= 5; n++) await log.append('juliet', item(n));
+    assert.equal(await log.remove('juliet', { end: 40, max: 3 }), 3);
+    assert.equal(await log.remove('juliet', { end: 40, max: 3 }), 1);
+    assert.equal(await log.remove('juliet', { max: 0 }), 0);
+    assert.deepEqual(
+      (await log.query('juliet', {})).items.map(({ id }) => timeOf(id)),
+      [50],
+    );
+  });
+
   it('removes what matches, and says how much it was', async () => {
     const { log } = await about.open();
     for (let n = 1; n <= 4; n++) await log.append('juliet', item(n));
-    assert.equal(await log.remove('juliet', { ids: ['id00002', 'id00009'] }), 1);
+    assert.equal(await log.remove('juliet', { ids: [idOf(2), idOf(9)] }), 1);
     assert.equal(await log.remove('juliet', { end: 30 }), 2);
     assert.equal(await log.count('juliet', {}), 1);
     assert.equal(await log.remove('juliet', {}), 1);

@@ -1,4 +1,4 @@
-import type { ArchiveStore, Storage } from '../../src/storage/storage.ts';
+import { type ArchiveStore, type Storage, StorageError } from '../../src/storage/storage.ts';
 
 /** A storage whose archives answer when the test wants, or not at all. */
 export class SlowStorage {
@@ -10,18 +10,24 @@ export class SlowStorage {
   constructor(storage: Storage) {
     const wait = async () => {
       await this.#gate;
-      if (this.#isBroken) throw new Error('the disk is full');
+      if (this.#isBroken) throw new StorageError('full', 'the disk is full');
     };
     const slow = (store: ArchiveStore): ArchiveStore => ({
       append: (owner, item) => wait().then(() => store.append(owner, item)),
       query: (owner, filter) => (this.#gate ?? Promise.resolve()).then(() => store.query(owner, filter)),
       count: (owner, filter) => store.count(owner, filter),
       remove: (owner, filter) => store.remove(owner, filter),
+      replace: (owner, item) => wait().then(() => store.replace(owner, item)),
+      parties: (owner, after, max) => store.parties(owner, after, max),
+      owners: (after, max) => store.owners(after, max),
     });
     this.storage = {
       open: async (domain, module, specs) => {
         const stores = await storage.open(domain, module, specs);
-        const entries = Object.entries(stores).map(([name, store]) => [name, slow(store as ArchiveStore)]);
+        const entries = Object.entries(stores).map(([name, store]) => [
+          name,
+          specs[name]?.kind === 'archive' ? slow(store as ArchiveStore) : store,
+        ]);
         return Object.fromEntries(entries);
       },
       migrate: (module, migrations) => storage.migrate(module, migrations),

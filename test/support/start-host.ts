@@ -167,7 +167,6 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
     },
   };
   const endpoints = options.endpoints ?? { websocket: '/xmpp-websocket', bosh: '/http-bind' };
-  const moduleHost = new ModuleHost(host, { storage, metrics: new Metrics(), http, endpoints });
   const c2s = new C2sServer({
     hosts: new Map([[domain, host]]),
     limits: { ...roomyLimits, ...options.limits },
@@ -175,6 +174,7 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
     log,
     hasCertificate: () => true,
   });
+  const moduleHost = new ModuleHost(host, { c2s, storage, metrics: new Metrics(), http, endpoints });
   await moduleHost.apply(
     modules.map((module) => ({
       module,

@@ -160,7 +160,7 @@ describe('offline: delivery', () => {
   it('is not stopped by a message that cannot be read any more', async () => {
     const storage = await openStorage({ type: 'memory' }, silent);
     const { messages } = await storage.open('example.org', 'offline', { messages: offline.stores!.messages });
-    await messages.append('juliet', { id: '00000000-0000-7000-8000-000000000000', with: 'x', stamp: 0, stanza: '<broken' });
+    await messages.append('juliet', { id: '00000000-0000-7000-8000-000000000000', with: 'x', stanza: '<broken' });
     scene = await OfflineScene.open({}, { storage, log: silent });
     scene.romeo.send(chat('hi'));
     await settle();

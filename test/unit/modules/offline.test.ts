@@ -198,7 +198,7 @@ describe('offline: what is kept', () => {
     scene = await OfflineScene.open({}, { storage: slow.storage, log: silent });
     slow.fail();
     scene.romeo.send(chat('hi'));
-    assert.equal(conditionOf(await scene.romeo.receive('message')), 'internal-server-error');
+    assert.equal(conditionOf(await scene.romeo.receive('message')), 'resource-constraint');
     slow.release();
     scene.romeo.send(chat('again'));
     await scene.romeo.quiet();

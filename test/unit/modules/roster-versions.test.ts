@@ -49,7 +49,7 @@ describe('roster versions (RFC 6121 section 2.6)', () => {
     const { transport } = host.connect();
     assert.doesNotMatch(transport.sent.join(''), /rosterver/);
     const features: Element[] = [];
-    await host.host.hooks.streamFeatures.run({ stream: garden.session.stream, features });
+    await host.host.hooks.streamFeatures.run({ stream: garden.session.stream!, features });
     assert.deepEqual(features.map(String), [
       '<sub xmlns="urn:xmpp:features:pre-approval"/>',
       '<ver xmlns="urn:xmpp:features:rosterver"/>',

@@ -2,6 +2,7 @@
 // acknowledged, until it is killed.
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { firstIdAt } from '../../../src/ids.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { archiveStore, mapStore } from '../../../src/storage/storage.ts';
@@ -11,7 +12,7 @@ export const killSpecs = { log: archiveStore(), pairs: mapStore<number>() };
 
 /** The id of a writer's n-th item; ids sort as their numbers. */
 export function killId(n: number): string {
-  return String(n).padStart(8, '0');
+  return firstIdAt(n);
 }
 
 const WRITERS = 16;
@@ -24,7 +25,7 @@ async function write(database: string, from: number): Promise<void> {
   const { log, pairs } = await storage.open('kill.example', 'kill', killSpecs);
   const run = async (owner: string): Promise<never> => {
     for (let n = from; ; n++) {
-      const item = { id: killId(n), with: 'a@example', stamp: n, stanza: `<message id='${owner}-${n}'/>` };
+      const item = { id: killId(n), with: 'a@example', stanza: `<message id='${owner}-${n}'/>` };
       await Promise.all([
         log.append(owner, item),
         pairs.update(

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { timeOf } from '../../../src/ids.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import type { ArchiveItem, Stores } from '../../../src/storage/storage.ts';
@@ -82,7 +83,7 @@ async function checkOwner(
   acknowledged: readonly number[],
 ): Promise<number> {
   const { items } = await log.query(owner, {});
-  const numbers = items.map(({ id }) => Number(id));
+  const numbers = items.map(({ id }) => timeOf(id)!);
   assert.deepEqual(
     items,
     numbers.map((n) => itemOf(owner, n)),
@@ -102,5 +103,5 @@ async function checkOwner(
 }
 
 function itemOf(owner: string, n: number): ArchiveItem {
-  return { id: killId(n), with: 'a@example', stamp: n, stanza: `<message id='${owner}-${n}'/>` };
+  return { id: killId(n), with: 'a@example', resource: '', tag: 0, stanza: `<message id='${owner}-${n}'/>` };
 }
