@@ -3,8 +3,8 @@ export type { AccountInfo, Accounts } from './auth/accounts.ts';
 export { isGuestName } from './auth/anonymous.ts';
 export type { ChannelBindingType, SaslContext, SaslExchange, SaslMechanism, SaslStep } from './auth/sasl.ts';
 export { bind } from './c2s/bind.ts';
-export { isSession, type Session } from './c2s/session.ts';
-export type { SessionSlot } from './c2s/slot.ts';
+export { isSession, type Keeper, type Session } from './c2s/session.ts';
+export type { SavedSlots, SessionSlot, SlotForm } from './c2s/slot.ts';
 export type { C2sStream } from './c2s/stream.ts';
 export { Cache } from './cache.ts';
 export { ConfigError } from './config/errors.ts';
@@ -12,7 +12,16 @@ export { type Infer, option, type Schema } from './config/option.ts';
 export { after, HANDLED, type Handler, Hook, type Listener, type Maybe, Priority, Signal, type Verdict } from './hooks.ts';
 export type { Disco, DiscoItem, DiscoQuestion, Identity, NodeInfo } from './host/disco.ts';
 export { fanOut } from './host/fan-out.ts';
-export type { AccountDeleting, Binding, FeaturesOffer, HostHooks, HostSignals, Outgoing, StreamElement } from './host/hooks.ts';
+export type {
+  AccountDeleting,
+  Binding,
+  FeaturesOffer,
+  Handover,
+  HostHooks,
+  HostSignals,
+  Outgoing,
+  StreamElement,
+} from './host/hooks.ts';
 export type { Query, QueryHandler, QueryTarget } from './host/queries.ts';
 export { firstIdAt, sortableId, timeOf } from './ids.ts';
 export { Jid, JidError } from './jid.ts';
@@ -28,11 +37,14 @@ export {
 } from './module/module.ts';
 export { isLoopback, neighbourhood } from './net/addresses.ts';
 export { HttpError, type HttpHandler, type HttpRequest } from './net/http.ts';
+export { randomToken } from './random.ts';
 export type { Destination, Resource, Router } from './router/router.ts';
+export { readDateTime, writeDateTime } from './stanza/datetime.ts';
 export { Envelope, nobody, type Origin } from './stanza/envelope.ts';
 export { SaslError, type StanzaCondition, StanzaError, StreamError } from './stanza/errors.ts';
 export { type FormField, readForm, writeForm } from './stanza/forms.ts';
 export { errorOf, resultOf } from './stanza/reply.ts';
+export { NS_RSM, type RsmPage, type RsmRequest, readRsm, writeRsm } from './stanza/rsm.ts';
 export {
   type ArchiveFilter,
   type ArchiveItem,
@@ -44,5 +56,7 @@ export {
   mapStore,
 } from './storage/storage.ts';
 export { Element, xml } from './xml/element.ts';
+export { escapeXml } from './xml/escape.ts';
 export { Stanza } from './xml/stanza.ts';
 export { readElement, readStanza, writeElement, writeStanza } from './xml/text.ts';
+export { toWire } from './xml/wire.ts';

@@ -51,7 +51,7 @@ export default defineModule({
   setup({ cache, config, domain, hooks, iq, on, router, slot, stores: { blocked }, use }): BlockingApi {
     const visibility = use(presence);
     const lists = cache('lists', load, CACHED);
-    const interest = slot(() => false);
+    const interest = slot(() => false, { write: Boolean, read: Boolean });
 
     iq.get('self', NS, 'blocklist', show);
     iq.set('self', NS, 'block', block);

@@ -40,7 +40,7 @@ export default defineModule({
   setup({ accounts, defer, disco, hooks, iq, keep, log, on, router, signals, slot, stores: { farewells }, use }) {
     const contacts = use(roster);
     const started = keep('started', () => performance.now());
-    const statuses = slot(() => '');
+    const statuses = slot(() => '', { write: (status) => status, read: String });
     const writing = new Set<Promise<void>>();
 
     disco.feature('account', NS);

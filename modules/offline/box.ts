@@ -1,4 +1,5 @@
 import type { ArchiveItem, ArchiveStore, Resource } from '#core';
+import type { Backlog, Waiting, WaitingPage } from './backlog.ts';
 
 const PAGE = 100;
 
@@ -10,17 +11,20 @@ export interface BoxSettings {
   readonly maxBytes: number;
   /** Milliseconds after which a message is thrown away; 0 for never. */
   readonly keepFor: number;
+  /** What waits in an account's archive. */
+  backlogOf(owner: string): Backlog;
 }
 
 /**
- * The messages that wait for one account. What the database holds is counted here, so that the limits hold however many write at
- * once; the account's owner node is the only one that writes.
+ * The messages that wait for one account: those in its archive, and those that are kept here because they are not archived. What is kept
+ * here is counted, so that the limits hold however many write at once; the account's owner node is the only one that writes.
  */
 export class Box {
   readonly owner: string;
+  readonly backlog: Backlog;
   /** Who is being given the messages now; meanwhile what comes is put behind them. */
   target: Resource | undefined = undefined;
-  /** How many appends have begun, ever. */
+  /** How many messages have begun to be put here or behind those in the archive, ever. */
   begun = 0;
   /** Set when the account is deleted: what is still being written then goes too. */
   isGone = false;
@@ -30,27 +34,23 @@ export class Box {
   #loading: Promise<void> | undefined = undefined;
   #isLoaded = false;
   #appending: Set<Promise<unknown>> | undefined = undefined;
-  /** Written to a client, but not known to have arrived. */
-  #handed: Set<string> | undefined = undefined;
+  /** Of what is kept here: written to clients, but not known to have arrived; with how many have not said so. */
+  #handed: Map<string, { readonly item: ArchiveItem; holders: number }> | undefined = undefined;
 
   constructor(owner: string, settings: BoxSettings) {
     this.owner = owner;
     this.#settings = settings;
+    this.backlog = settings.backlogOf(owner);
   }
 
   /** Whether anything has to be done for someone who comes online. True as long as nobody has looked. */
   get mayHold(): boolean {
-    return !this.#isLoaded || this.isBusy || this.#count > (this.#handed?.size ?? 0);
+    return !this.#isLoaded || this.isBusy || this.#count > (this.#handed?.size ?? 0) || this.backlog.mark.hasBacklog;
   }
 
   /** Whether something is being written, or was written to a client and waits for its fate. */
   get isBusy(): boolean {
     return this.target !== undefined || (this.#appending?.size ?? 0) > 0 || (this.#handed?.size ?? 0) > 0;
-  }
-
-  /** Whether it was looked at and there is nothing in it, nor on its way into it. */
-  get isEmpty(): boolean {
-    return this.#isLoaded && this.#count === 0 && !this.isAppending;
   }
 
   /** Counts what is there, once. Rejects when the database fails; the next call tries again. */
@@ -64,10 +64,12 @@ export class Box {
 
   /** Keeps a message. Resolves once it is durable: false when there is no room. */
   append(item: ArchiveItem): Promise<boolean> {
-    this.begun++;
-    const task: Promise<boolean> = this.#append(item).finally(() => void this.#appending?.delete(task));
-    (this.#appending ??= new Set()).add(task);
-    return task;
+    return this.#watch(this.#append(item));
+  }
+
+  /** A message that is being archived waits behind the others until it can be given. */
+  putBehind(stored: Promise<unknown>): void {
+    this.#watch(stored).catch(() => {});
   }
 
   /** Waits for the appends that are under way, whatever comes of them. */
@@ -81,42 +83,68 @@ export class Box {
   }
 
   /** The next messages behind `after`, without those that are on their way already. */
-  async read(
-    after: string | undefined,
-    max: number,
-  ): Promise<{ readonly items: readonly ArchiveItem[]; readonly last: string | undefined; readonly complete: boolean }> {
-    const page = await this.#settings.messages.query(this.owner, { ...(after !== undefined && { after }), max });
+  async read(after: string | undefined, max: number): Promise<WaitingPage> {
+    const own = await this.#settings.messages.query(this.owner, { ...(after !== undefined && { after }), max });
+    const archived = await this.backlog.read(after, max);
     const handed = this.#handed;
-    const items = handed ? page.items.filter(({ id }) => !handed.has(id)) : page.items;
-    return { items, last: page.items.at(-1)?.id, complete: page.complete };
+    const kept = own.items.filter(({ id }) => !handed?.has(id)).map((item) => ({ ...item, isArchived: false }));
+    // Of two pages that end at different places, only what both cover can be put in order.
+    const ends = [own.complete ? undefined : own.items.at(-1)?.id, archived.complete ? undefined : archived.last];
+    const end = ends.filter((id) => id !== undefined).sort()[0];
+    const items = [...kept, ...archived.items].filter(({ id }) => end === undefined || id <= end).sort(byId);
+    const last = end ?? [own.items.at(-1)?.id ?? '', archived.last ?? ''].sort().at(-1);
+    return { items, last: last || undefined, complete: end === undefined };
   }
 
   /** These were written to a client: not to be given to another until their fate is known. */
-  hand(item: ArchiveItem): void {
-    (this.#handed ??= new Set()).add(item.id);
+  hand(item: Waiting): void {
+    if (item.isArchived) return this.backlog.mark.given(item.id);
+    const handed = (this.#handed ??= new Map());
+    const known = handed.get(item.id);
+    if (known) known.holders++;
+    else handed.set(item.id, { item, holders: 1 });
   }
 
   /** What became of messages that were handed out: they arrived and are removed, or they wait again. */
-  async settle(items: readonly ArchiveItem[], haveArrived: boolean): Promise<void> {
+  async settle(items: readonly Waiting[], haveArrived: boolean): Promise<void> {
+    const { mark } = this.backlog;
+    const kept = items.filter(({ isArchived }) => !isArchived);
+    for (const { id, isArchived } of items) if (isArchived) haveArrived ? mark.arrived(id) : mark.returned(id);
     try {
-      if (haveArrived) await this.remove(items);
+      if (haveArrived) await this.#remove(kept);
     } finally {
-      for (const { id } of items) this.#handed?.delete(id);
+      for (const { id } of kept) this.#handed?.delete(id);
     }
   }
 
-  /** Removes messages; resolves once that is durable. */
-  async remove(items: readonly ArchiveItem[]): Promise<void> {
-    if (items.length === 0) return;
-    const removed = await this.#settings.messages.remove(this.owner, { ids: items.map(({ id }) => id) });
-    this.#count -= removed;
-    if (this.#count === 0) this.#bytes = 0;
-    // Fewer than named: somebody else has removed, and counted, the others.
-    else if (removed === items.length) for (const { stanza } of items) this.#bytes -= Buffer.byteLength(stanza);
+  /** As above, of one that is kept here and was handed out. */
+  async settleOne(id: string, hasArrived: boolean): Promise<void> {
+    const handed = this.#handed?.get(id);
+    if (!handed) return;
+    if (hasArrived) return this.settle([{ ...handed.item, isArchived: false }], true);
+    if (--handed.holders === 0) this.#handed?.delete(id);
   }
 
-  /** All messages of this box, those on their way too. */
-  async *all(filter: { readonly end?: number } = {}): AsyncGenerator<readonly ArchiveItem[]> {
+  /** Removes messages, or lets those in the archive count as delivered; resolves once that is durable. */
+  async remove(items: readonly Waiting[]): Promise<void> {
+    const { mark } = this.backlog;
+    const archived = items.filter(({ isArchived }) => isArchived);
+    for (const { id } of archived) mark.arrived(id);
+    await Promise.all([this.#remove(items.filter(({ isArchived }) => !isArchived)), archived.length > 0 && mark.save()]);
+  }
+
+  /** All messages that wait; of those that are kept here those on their way, too. */
+  async *all(): AsyncGenerator<readonly Waiting[]> {
+    for await (const items of this.#own()) yield items.map((item) => ({ ...item, isArchived: false }));
+    for (let after: string | undefined; ; ) {
+      const page = await this.backlog.read(after, PAGE);
+      yield page.items;
+      if (page.complete) return;
+      after = page.last;
+    }
+  }
+
+  async *#own(filter: { readonly end?: number } = {}): AsyncGenerator<readonly ArchiveItem[]> {
     for (let after: string | undefined; ; ) {
       const page = await this.#settings.messages.query(this.owner, {
         ...filter,
@@ -130,20 +158,37 @@ export class Box {
   }
 
   /** Those of these ids that are here, oldest first. */
-  async find(ids: readonly string[]): Promise<readonly ArchiveItem[]> {
-    return (await this.#settings.messages.query(this.owner, { ids })).items;
+  async find(ids: readonly string[]): Promise<readonly Waiting[]> {
+    const { items } = await this.#settings.messages.query(this.owner, { ids });
+    return [...items.map((item) => ({ ...item, isArchived: false })), ...(await this.backlog.find(ids))].sort(byId);
   }
 
   /** Throws away what has waited too long. */
   async expire(): Promise<void> {
     const { keepFor } = this.#settings;
-    if (keepFor > 0) for await (const items of this.all({ end: Date.now() - keepFor })) await this.remove(items);
+    if (keepFor > 0) for await (const items of this.#own({ end: Date.now() - keepFor })) await this.#remove(items);
+  }
+
+  #watch<T>(work: Promise<T>): Promise<T> {
+    this.begun++;
+    const task: Promise<T> = work.finally(() => void this.#appending?.delete(task));
+    (this.#appending ??= new Set()).add(task);
+    return task;
+  }
+
+  async #remove(items: readonly ArchiveItem[]): Promise<void> {
+    if (items.length === 0) return;
+    const removed = await this.#settings.messages.remove(this.owner, { ids: items.map(({ id }) => id) });
+    this.#count -= removed;
+    if (this.#count === 0) this.#bytes = 0;
+    // Fewer than named: somebody else has removed, and counted, the others.
+    else if (removed === items.length) for (const { stanza } of items) this.#bytes -= Buffer.byteLength(stanza);
   }
 
   async #load(): Promise<void> {
     let count = 0;
     let bytes = 0;
-    for await (const items of this.all()) {
+    for await (const items of this.#own()) {
       count += items.length;
       for (const { stanza } of items) bytes += Buffer.byteLength(stanza);
     }
@@ -170,6 +215,10 @@ export class Box {
     if (this.isGone) await messages.remove(this.owner, { ids: [item.id] });
     return true;
   }
+}
+
+function byId(a: ArchiveItem, b: ArchiveItem): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 
 /** The boxes that were used lately. Those at work are never forgotten. */

@@ -8,9 +8,11 @@ import {
   type Router,
   readStanza,
   Stanza,
+  sortableId,
   timeOf,
   xml,
 } from '#core';
+import type { Waiting } from './backlog.ts';
 import type { Box } from './box.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
@@ -18,11 +20,8 @@ const PAGE = 50;
 /** How long is waited at most before a slow client is looked at again, in milliseconds. */
 const PATIENCE = 1000;
 
-/**
- * Says when what was written to a resource so far has arrived: true once it has, false when the resource is gone before that.
- * Undefined for a resource about which this one knows nothing.
- */
-export type Receipt = (resource: Resource) => Promise<boolean> | undefined;
+/** What is kept by this module, and not in the archive, is marked so (Stanza.keptAs). */
+export const KEPT_HERE = 'offline:';
 
 /** What delivery needs of its surroundings. */
 export interface DeliveryParts {
@@ -30,7 +29,8 @@ export interface DeliveryParts {
   readonly router: Router;
   readonly log: Log;
   readonly stopping: AbortSignal;
-  receipt(resource: Resource): Promise<boolean> | undefined;
+  /** Settles whether a client reads the archive by itself: when it does, or has had time to. Undefined when that needs no waiting. */
+  readsArchive(resource: Resource): Promise<boolean> | boolean;
 }
 
 /** Gives the messages of a box to a resource, oldest first, and removes them once they have arrived. */
@@ -69,20 +69,29 @@ export class Delivery {
     // Where nothing has to be waited for, the presence that brings the messages is broadcast before they come.
     await new Promise((resolve) => setImmediate(resolve));
     await box.load();
-    if (box.isEmpty) {
-      box.target = undefined;
-      return;
-    }
     await box.expire();
+    // What is in the archive from here on is news for everybody.
+    const since = sortableId();
+    let reads: boolean | undefined;
+    let isFar = false;
     for (let after: string | undefined; ; ) {
       const { begun, isAppending } = box;
       const { items, last, complete } = await box.read(after, PAGE);
-      if (!(await this.#give(box, { resource, items, interrupted }))) break;
+      isFar ||= last !== undefined;
+      if (items.some(({ isArchived }) => isArchived)) reads ??= await this.#parts.readsArchive(resource);
+      const wanted = reads ? items.filter(({ id, isArchived }) => !isArchived || id > since) : items;
+      if (!(await this.#give(box, { resource, items: wanted, interrupted }))) break;
       after = last ?? after;
-      if (!complete) continue;
+      if (last !== undefined && !reads) box.backlog.mark.reached(last);
+      if (!complete) {
+        // A long archive with little in it that waits must not keep others waiting.
+        if (items.length === 0) await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
       if (!isAppending && box.begun === begun) {
         // Nothing was coming while we looked: in this very moment the direct way is open again.
         box.target = undefined;
+        if (!reads) box.backlog.mark.clear(isFar);
         return;
       }
       await box.settled();
@@ -93,23 +102,25 @@ export class Delivery {
 
   /** Writes messages to a resource; false when it has gone meanwhile. */
   async #give(box: Box, { resource, items, interrupted }: Giving): Promise<boolean> {
-    const given: ArchiveItem[] = [];
+    const given: Waiting[] = [];
+    const confirms = isSession(resource) && resource.keeper !== undefined;
     let isThere = this.#isThere(resource);
     for (const item of items) {
       if (hasLittleRoom(resource)) await this.#drained(resource, hasLittleRoom);
       isThere = this.#isThere(resource);
       if (!isThere) break;
       const stanza = this.#read(item);
-      box.hand(item);
-      given.push(item);
-      if (stanza) resource.send(stanza);
+      // Who confirms what they get is told of by stream management; what cannot be read is out of the way at once.
+      if (!confirms || !stanza || !item.isArchived) box.hand(item);
+      if (!confirms || !stanza) given.push(item);
+      if (stanza) resource.send(confirms ? stanza.kept(item.isArchived ? item.id : `${KEPT_HERE}${item.id}`) : stanza);
     }
     if (given.length > 0) this.#watch(this.#settle(box, { resource, items: given, interrupted }));
     return isThere;
   }
 
   async #settle(box: Box, { resource, items, interrupted }: Giving): Promise<void> {
-    const haveArrived = await (this.#parts.receipt(resource) ?? this.#drained(resource, isWriting));
+    const haveArrived = await this.#drained(resource, isWriting);
     await box.settle(items, haveArrived);
     if (!haveArrived) interrupted();
   }
@@ -161,7 +172,7 @@ export class Delivery {
 
 interface Giving {
   readonly resource: Resource;
-  readonly items: readonly ArchiveItem[];
+  readonly items: readonly Waiting[];
   interrupted(): void;
 }
 

@@ -1,35 +1,41 @@
 // XEP-0160: messages for who is offline are kept until somebody of the account comes online. XEP-0013: or until they are asked for.
 import {
+  type ArchiveItem,
   archiveStore,
   defineModule,
   type Envelope,
   HANDLED,
+  type Handover,
   isSession,
   type Maybe,
+  mapStore,
   option,
   Priority,
   type Resource,
+  type Session,
   sortableId,
   type Verdict,
   writeStanza,
 } from '#core';
+import mam, { type Reading } from '../mam/index.ts';
+import { Backlog } from './backlog.ts';
 import { type Box, Boxes } from './box.ts';
-import { Delivery, type Receipt, withoutForgedDelay } from './delivery.ts';
+import { Delivery, KEPT_HERE, withoutForgedDelay } from './delivery.ts';
+import { Marks, type StoredMark } from './mark.ts';
+import { Readers } from './readers.ts';
 import { NS_OFFLINE, Retrieval } from './retrieval.ts';
 import { judge } from './worth.ts';
-
-export type { Receipt } from './delivery.ts';
 
 /** When the message has passed all who may refuse, change, keep or answer it, and is about to be delivered. */
 const BEFORE_DELIVERY = Priority.serve / 2;
 
+/** Milliseconds after which it is noted which messages clients have got that do not confirm them. */
+const NOTE_EVERY = 1000;
+
 /** What other modules get from this one. */
 export interface OfflineApi {
-  /**
-   * Lets another module say when messages have arrived, such as stream management, which is told by the client itself; they are removed
-   * then and not before. Returns what takes it back.
-   */
-  confirmBy(receipt: Receipt): () => void;
+  /** Notes which messages an account has got. Resolves once that is durable: after a crash they do not come again. */
+  note(username: string): Promise<void>;
 }
 
 export default defineModule({
@@ -41,6 +47,7 @@ export default defineModule({
     { xep: 203, version: '2.0' },
     { xep: 334, version: '1.0.0' },
   ],
+  wants: [mam],
   features: ['msgoffline', NS_OFFLINE],
   config: option.object({
     maxMessages: option.integer({
@@ -50,15 +57,27 @@ export default defineModule({
       doc: 'Messages kept for one account; further ones are refused.',
     }),
     maxBytes: option.bytes({ default: '4MiB', min: '16KiB', max: '1GiB', doc: 'Size of all messages kept for one account.' }),
-    keepFor: option.duration({ default: 0, doc: 'Messages older than this are thrown away; 0 for never.' }),
+    keepFor: option.duration({ default: 0, doc: 'Messages older than this are thrown away; 0 for never. Archived ones stay.' }),
+    patience: option.duration({
+      default: '3s',
+      max: '1m',
+      doc: 'Time that a client which may read its archive has to begin, before it is given what waits there.',
+    }),
   }),
-  stores: { messages: archiveStore() },
+  stores: { messages: archiveStore(), marks: mapStore<StoredMark>() },
 
-  setup({ config, defer, disco, domain, hooks, iq, keep, log, on, router, signals, stopping, stores: { messages } }): OfflineApi {
-    const boxes = new Boxes({ messages, ...config });
-    const receipts = new Set<Receipt>();
-    const delivery = new Delivery({ domain, router, log, stopping, receipt: findReceipt });
-    /** Clients that fetch for themselves: they and their account's others are not given anything (XEP-0013 section 2.2). */
+  setup(ctx): OfflineApi {
+    const { config, defer, disco, domain, every, hooks, iq, keep, log, on, router, signals, stopping, stores, use } = ctx;
+    const archive = use(mam);
+    const marks = new Marks(stores.marks);
+    const boxes = new Boxes({
+      messages: stores.messages,
+      ...config,
+      backlogOf: (owner) => new Backlog(marks.get(owner), archive),
+    });
+    const readers = new Readers(ctx.slot, config.patience, stopping);
+    const delivery = new Delivery({ domain, router, log, stopping, readsArchive: (resource) => readers.reads(resource) });
+    // Clients that fetch for themselves: they and their account's others are not given anything (XEP-0013 section 2.2).
     const fetchers = keep('fetchers', () => new WeakSet<Resource>());
     const retrieval = new Retrieval({ boxes, domain, router, fetchers });
 
@@ -66,38 +85,68 @@ export default defineModule({
     on(hooks.messageReceived, putBehind, BEFORE_DELIVERY);
     on(hooks.presenceSent, deliver, Priority.record);
     on(hooks.iqReceived, retrieval.refuseOthers, Priority.guard);
-    on(signals.sessionClosed, (session) => delivery.closed(session));
-    on(signals.accountDeleted, ({ username }) => boxes.drop(username));
+    on(signals.messageGiven, noteGiven);
+    on(signals.messageArrived, (handover) => noteFate(handover, true));
+    on(signals.messageReturned, (handover) => noteFate(handover, false));
+    on(signals.sessionClosed, passOn);
+    on(signals.accountDeleted, forget);
+    if (archive) on(archive.reading, noteReading);
     iq.get('self', NS_OFFLINE, 'offline', retrieval.show);
     iq.set('self', NS_OFFLINE, 'offline', retrieval.remove);
     disco.extend({ node: retrieval.describe, items: retrieval.list });
-    defer(() => delivery.settled());
+    every(NOTE_EVERY, () => marks.save());
+    defer(() => delivery.settled().then(() => marks.save()));
 
     function keepMessage(env: Envelope): Maybe<Verdict> {
-      const worth = judge(env.stanza);
+      const { keptAs } = env.stanza;
+      const worth = keptAs === undefined ? judge(env.stanza) : 'keep';
       if (worth === 'refuse') return;
       if (worth === 'forget') return HANDLED;
       // Somebody may have come online since it was found that nobody is.
       const there = boxes.peek(env.to.local)?.target ? [] : takers(env.to.bare);
       for (const resource of there) resource.send(env.stanza);
-      return there.length > 0 ? HANDLED : append(env);
+      if (there.length > 0) return HANDLED;
+      if (keptAs === undefined || keptAs.startsWith(KEPT_HERE)) return keptAs === undefined ? append(env) : HANDLED;
+      marks.get(env.to.local).waits(keptAs);
+      return HANDLED;
     }
 
     /** What is sent to an account that is being given its messages comes after them (RFC 6120 section 10.1). */
     function putBehind(env: Envelope): Maybe<Verdict> {
       const { to, stanza } = env;
-      const target = to.local === '' ? undefined : boxes.peek(to.local)?.target;
-      if (!target || judge(stanza) !== 'keep') return;
+      if (to.local === '') return;
+      const { keptAs } = stanza;
+      if (keptAs === undefined && judge(stanza) !== 'keep') return;
+      const target = boxes.peek(to.local)?.target;
+      if (!target) return keptAs === undefined ? keepUntilConfirmed(env) : undefined;
       if (to.resource !== '' && to.full !== target.jid.full) return;
       // Others have their messages already, and are to get this one now.
       if (takers(to.bare).length > 1) return;
-      return append(env);
+      if (keptAs === undefined) return append(env);
+      const stored = env.stored ?? Promise.resolve();
+      boxes.get(to.local).putBehind(stored);
+      marks.get(to.local).waits(keptAs);
+      return stored.then(() => HANDLED);
     }
 
-    async function append({ stanza, from, to }: Envelope): Promise<Verdict> {
-      const text = writeStanza(withoutForgedDelay(stanza, domain));
-      const item = { id: sortableId(), with: from.bare, stanza: text };
-      return (await boxes.get(to.local).append(item)) ? HANDLED : undefined;
+    /** A message that nothing else keeps is kept here while it is on its way to who confirms what they get (XEP-0198). */
+    function keepUntilConfirmed(env: Envelope): void {
+      const { to, stanza } = env;
+      if (stanza.type === 'groupchat') return;
+      const confirming = ctx.recipients(env).filter((resource) => isSession(resource) && resource.keeper !== undefined);
+      if (confirming.length === 0) return;
+      const item = { ...itemOf(env, domain), isArchived: false };
+      const box = boxes.get(to.local);
+      env.stanza = stanza.kept(`${KEPT_HERE}${item.id}`);
+      for (const _ of confirming) box.hand(item);
+      // Where there is no room for it, it is delivered all the same.
+      const appended = box.append(item);
+      env.wait(appended);
+      appended.catch(() => box.settle([item], false));
+    }
+
+    async function append(env: Envelope): Promise<Verdict> {
+      return (await boxes.get(env.to.local).append(itemOf(env, domain))) ? HANDLED : undefined;
     }
 
     /** Begins with the first presence that lets messages come, before anything else can (RFC 6121 section 8.5.2.1.1). */
@@ -114,27 +163,53 @@ export default defineModule({
       });
     }
 
+    function noteGiven({ session, id }: Handover): void {
+      if (!id.startsWith(KEPT_HERE)) marks.get(session.jid.local).given(id);
+    }
+
+    function noteFate({ session, id }: Handover, hasArrived: boolean): void {
+      const { local, bare } = session.jid;
+      if (!id.startsWith(KEPT_HERE)) {
+        const mark = marks.get(local);
+        if (hasArrived) mark.arrived(id);
+        else mark.returned(id);
+      } else {
+        const settled = boxes.get(local).settleOne(id.slice(KEPT_HERE.length), hasArrived);
+        settled.catch((error: unknown) => log.error('a message that has arrived is still kept', { account: bare, error }));
+      }
+    }
+
+    function noteReading({ session, reachedEnd }: Reading): void {
+      readers.add(session);
+      if (reachedEnd) marks.get(session.jid.local).caughtUp();
+    }
+
+    function forget({ username }: { readonly username: string }): void {
+      boxes.drop(username);
+      marks.drop(username);
+    }
+
     function takers(bare: string): readonly Resource[] {
       return router.resources(bare).filter(({ priority }) => priority !== undefined && priority >= 0);
     }
 
-    function isFetched(bare: string): boolean {
-      return router.resources(bare).some((resource) => fetchers.has(resource));
+    const isFetched = (bare: string): boolean => router.resources(bare).some((resource) => fetchers.has(resource));
+
+    /** What a client has gone with goes to another one that is there, once all of it is known. */
+    function passOn(session: Session): void {
+      delivery.closed(session);
+      const box = boxes.peek(session.jid.local);
+      if (!box || !session.keeper) return;
+      setImmediate(() => {
+        const [next] = takers(session.jid.bare);
+        if (next && !stopping.aborted) begin(box, next);
+      });
     }
 
-    function findReceipt(resource: Resource): Promise<boolean> | undefined {
-      for (const receipt of receipts) {
-        const promise = receipt(resource);
-        if (promise) return promise;
-      }
-      return undefined;
-    }
-
-    return {
-      confirmBy(receipt) {
-        receipts.add(receipt);
-        return () => void receipts.delete(receipt);
-      },
-    };
+    return { note: (username) => marks.get(username).save() };
   },
 });
+
+function itemOf({ stanza, from }: Envelope, domain: string): ArchiveItem {
+  return { id: sortableId(), with: from.bare, stanza: writeStanza(withoutForgedDelay(stanza, domain)) };
+}

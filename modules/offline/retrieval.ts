@@ -16,6 +16,7 @@ import {
   writeForm,
   xml,
 } from '#core';
+import type { Waiting } from './backlog.ts';
 import type { Boxes } from './box.ts';
 import { delayed } from './delivery.ts';
 
@@ -104,8 +105,8 @@ export class Retrieval {
   };
 
   /** The messages of these nodes; one that is not there is an error, and nothing is done about the others. */
-  async #find(owner: string, nodes: readonly string[]): Promise<readonly ArchiveItem[]> {
-    const found: ArchiveItem[] = [];
+  async #find(owner: string, nodes: readonly string[]): Promise<readonly Waiting[]> {
+    const found: Waiting[] = [];
     for (let i = 0; i < nodes.length; i += CHUNK) {
       const ids = nodes.slice(i, i + CHUNK);
       const items = await this.#parts.boxes.get(owner).find(ids);

@@ -8,6 +8,7 @@ import {
   type Router,
   type Session,
   type SessionSlot,
+  type SlotForm,
   type Stanza,
   StanzaError,
 } from '#core';
@@ -23,6 +24,15 @@ export interface Visibility {
   /** To whom it has sent presence directly, as addressed (RFC 6121 section 4.6). */
   directed: Set<string> | undefined;
 }
+
+/** How that is kept while the server is restarted. */
+export const VISIBILITY: SlotForm<Visibility> = {
+  write: ({ isAnnounced, directed }) => ({ isAnnounced, directed: [...(directed ?? [])] }),
+  read(saved) {
+    const { isAnnounced, directed } = saved as { readonly isAnnounced: boolean; readonly directed: readonly string[] };
+    return { isAnnounced, directed: directed.length > 0 ? new Set(directed) : undefined };
+  },
+};
 
 /** What a Broadcaster works with. */
 export interface BroadcasterParts {

@@ -20,7 +20,7 @@ import {
 } from '#core';
 import roster from '../roster/index.ts';
 import type { Audience } from './audience.ts';
-import { Broadcaster, type Visibility } from './broadcast.ts';
+import { Broadcaster, VISIBILITY, type Visibility } from './broadcast.ts';
 import { Post, UNAVAILABLE, UNSUBSCRIBED } from './post.ts';
 import { isMove } from './states.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -71,7 +71,7 @@ export default defineModule({
       post,
       rosters,
       router,
-      visibilities: slot((): Visibility => ({ isAnnounced: false, directed: undefined })),
+      visibilities: slot((): Visibility => ({ isAnnounced: false, directed: undefined }), VISIBILITY),
     });
 
     on(hooks.streamFeatures, offerPreapproval, Priority.serve);

@@ -78,7 +78,7 @@ export default defineModule({
     const parts: RosterParts = { store: contacts, limits: config, push };
     const isOnline = (username: string) => router.resources(`${username}@${domain}`).length > 0;
     const rosters = new Rosters(config.cached, (username) => Roster.load(username, parts), isOnline);
-    const interest = slot(() => false);
+    const interest = slot(() => false, { write: Boolean, read: Boolean });
     const removed = new Signal<Removal>('removed', (signal, error) => log.error('a listener failed', { signal, error }));
 
     on(hooks.streamFeatures, offerVersions, Priority.serve);

@@ -1,6 +1,7 @@
 import type { Host } from '../host/host.ts';
 import { Jid, JidError } from '../jid.ts';
 import { randomToken } from '../random.ts';
+import type { Resource } from '../router/router.ts';
 import { StanzaError } from '../stanza/errors.ts';
 import type { C2sServer } from './c2s-server.ts';
 import { Session } from './session.ts';
@@ -33,11 +34,18 @@ function settleConflict(stream: C2sStream, account: Jid, resource: string): stri
   const taken = router.resource(account.withResource(resource)) !== undefined;
   if (taken && config.resourceConflict === 'refuse') throw new StanzaError('conflict', { type: 'modify' });
   if (taken && config.resourceConflict === 'replace') return resource;
-  if (router.resources(account.bare).length >= config.resourcesPerAccount) {
+  if (router.resources(account.bare).length >= config.resourcesPerAccount && !makeRoom(router.resources(account.bare))) {
     log.warn('too many clients of one account', { account: account.bare, address: stream.transport.remoteAddress });
     throw new StanzaError('resource-constraint', { text: 'Too many clients of this account are connected' });
   }
   return taken ? randomResource() : resource;
+}
+
+/** A client that is there goes before one that may come back (XEP-0198): the one that has waited longest ends. */
+function makeRoom(resources: readonly Resource[]): boolean {
+  const waiting = resources.find((resource) => resource instanceof Session && resource.stream === undefined);
+  waiting?.replace();
+  return waiting !== undefined;
 }
 
 function prepare(resource: string): string {

@@ -50,6 +50,7 @@ export class Session implements Resource {
   handled = 0;
   #stream: C2sStream | undefined = undefined;
   #inHand: Promise<void> | undefined = undefined;
+  #held: Promise<void> | undefined = undefined;
   #handCount = 0;
   #handBytes = 0;
   #closed = false;
@@ -78,7 +79,17 @@ export class Session implements Resource {
 
   /** Resolves when all that its client has sent so far has been dealt with; undefined when it has. Never rejects. */
   get inHand(): Promise<void> | undefined {
-    return this.#inHand;
+    const [one, other] = [this.#inHand, this.#held];
+    return one && other ? one.then(() => other) : (one ?? other);
+  }
+
+  /** Lets what the client asks next wait until this has resolved: an answer tells it that what it said before is durable, too. */
+  hold(promise: Promise<unknown>): void {
+    const end = (): void => {
+      if (this.#held === held) this.#held = undefined;
+    };
+    const held: Promise<void> = (this.#held ? Promise.all([this.#held, promise]) : promise).then(end, end);
+    this.#held = held;
   }
 
   /** Speaks through this stream from now on. */
@@ -107,9 +118,9 @@ export class Session implements Resource {
    * Rejects (or throws) only with StreamError: what refuses the stanza is answered here.
    */
   receive(stanza: Stanza): Maybe<void> {
-    const before = this.#inHand;
     // Only messages are taken while others are still being stored; everything else may depend on them (RFC 6120 section 10.1).
-    if (before && stanza.name !== 'message') return before.then(() => this.receive(stanza));
+    if (stanza.name !== 'message' && (this.#inHand || this.#held)) return this.inHand?.then(() => this.receive(stanza));
+    const before = this.#inHand;
     this.server.traffic.received.add(stanza.name);
     let env: Envelope | undefined;
     try {
@@ -150,6 +161,13 @@ export class Session implements Resource {
     this.keeper?.ended();
   }
 
+  /** Everything has been dealt with. */
+  #rest(): void {
+    this.#inHand = undefined;
+    this.#handCount = 0;
+    this.#handBytes = 0;
+  }
+
   /** Waits for a stanza. Those that are only being stored hold nobody up, unless there are too many of them. */
   #await(env: Envelope, pending: Promise<void>): Promise<void> | undefined {
     const done = pending.catch((error: unknown) => this.#refuse(env, error));
@@ -164,10 +182,7 @@ export class Session implements Resource {
     const before = this.#inHand;
     const end = (): void => {
       this.handled++;
-      if (this.#inHand !== all) return;
-      this.#inHand = undefined;
-      this.#handCount = 0;
-      this.#handBytes = 0;
+      if (this.#inHand === all) this.#rest();
     };
     // A StreamError is for whoever waits for `done`: only hooks throw one, and then the line is paused.
     const all: Promise<void> = (before ? before.then(() => done) : done).then(end, end);
@@ -236,7 +251,7 @@ export class Session implements Resource {
   #write(stanza: Stanza): void {
     this.server.traffic.delivered.add(stanza.name);
     if (this.keeper) this.keeper.sent(stanza);
-    else if (stanza.keptAs !== undefined) this.host.signals.messageArrived.emit({ account: this.jid, id: stanza.keptAs });
+    else if (stanza.keptAs !== undefined) this.host.signals.messageArrived.emit({ session: this, id: stanza.keptAs });
     this.#stream?.sendStanza(stanza);
   }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import type { AccountOptions, PasswordOptions } from './account.ts';
+import type { ArchiveExportOptions } from './archive.ts';
 import { PACKAGE_FOLDER, SYSTEM_CONFIG } from './config-file.ts';
 import { EXIT, type ExitCode, reportFailure, type Terminal } from './terminal.ts';
 
@@ -51,6 +52,7 @@ function buildProgram(terminal: Terminal, finish: Finish): Command {
     .exitOverride();
   addRunning(program, terminal, finish);
   addAccount(program.command('account').description('accounts: create, list, change passwords, delete'), terminal);
+  addArchive(program.command('archive').description('what is kept of the messages of an account'), terminal);
   addOthers(program, terminal);
   return program;
 }
@@ -146,6 +148,32 @@ Examples:
   parlance account create juliet@example.org
   pass show juliet | parlance account password juliet@example.org --password-stdin
   parlance account create bot@example.org --generate --json`,
+  );
+}
+
+function addArchive(archive: Command, terminal: Terminal): void {
+  archive
+    .command('export <jid>')
+    .description('print all messages in the archive of an account, oldest first')
+    .addOption(configOption())
+    .addOption(
+      new Option('--format <format>', 'xml: as XEP-0227 has it, for other servers; jsonl: an object on each line')
+        .choices(['xml', 'jsonl'])
+        .default('xml'),
+    )
+    .option('--since <time>', 'leave out what is older than this day or time (2026-01-31, 2026-01-31T12:00:00Z)')
+    .option('--until <time>', 'leave out what is newer; a day is included')
+    .action(async (jid: string, options: ArchiveExportOptions) => {
+      await (await import('./archive.ts')).exportAccount(terminal, jid, options);
+    });
+  archive.addHelpText(
+    'after',
+    `
+Works whether the server runs or not. The result is as private as the messages are: keep it where nobody else can read it.
+
+Examples:
+  (umask 077; parlance archive export juliet@example.org > juliet.xml)
+  parlance archive export juliet@example.org --format jsonl --since 2026-01-01 | jq -r .body`,
   );
 }
 

@@ -1,7 +1,6 @@
 import type { Session } from '../c2s/session.ts';
 import type { C2sStream } from '../c2s/stream.ts';
 import { Hook, type Report, Signal } from '../hooks.ts';
-import type { Jid } from '../jid.ts';
 import type { Envelope } from '../stanza/envelope.ts';
 import type { Element } from '../xml/element.ts';
 import type { Stanza } from '../xml/stanza.ts';
@@ -26,10 +25,10 @@ export interface StreamElement {
   readonly element: Stanza;
 }
 
-/** A message has reached a client: it has confirmed it, or no confirmation is to be had and it was written. */
-export interface Arrival {
-  /** The full JID of the client. */
-  readonly account: Jid;
+/** What becomes of a message that is kept somewhere while a client is given it. */
+export interface Handover {
+  /** The client. */
+  readonly session: Session;
   /** What the message is kept as (Stanza.keptAs). */
   readonly id: string;
 }
@@ -79,8 +78,12 @@ export interface HostSignals {
   readonly sessionAvailable: Signal<Session>;
   /** The session is over, not only its line; its presence is as it was. */
   readonly sessionClosed: Signal<Session>;
-  /** A message that is kept somewhere has arrived; whoever keeps it for those who are not there need not any longer. */
-  readonly messageArrived: Signal<Arrival>;
+  /** A kept message was written to a client that will confirm it (XEP-0198). */
+  readonly messageGiven: Signal<Handover>;
+  /** It has arrived: the client has confirmed it, or will never confirm anything and it was written. */
+  readonly messageArrived: Signal<Handover>;
+  /** It was given, and the client has gone without a word about it. */
+  readonly messageReturned: Signal<Handover>;
   readonly accountCreated: Signal<{ readonly username: string }>;
   /** Its stores are erased already. */
   readonly accountDeleted: Signal<{ readonly username: string }>;
@@ -111,7 +114,9 @@ export function createSignals(report: Report): HostSignals {
     sessionBound: new Signal('sessionBound', report),
     sessionAvailable: new Signal('sessionAvailable', report),
     sessionClosed: new Signal('sessionClosed', report),
+    messageGiven: new Signal('messageGiven', report),
     messageArrived: new Signal('messageArrived', report),
+    messageReturned: new Signal('messageReturned', report),
     accountCreated: new Signal('accountCreated', report),
     accountDeleted: new Signal('accountDeleted', report),
   };

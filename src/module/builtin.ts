@@ -1,17 +1,23 @@
 import announce from '../../modules/announce/index.ts';
 import blocking from '../../modules/blocking/index.ts';
 import caps from '../../modules/caps/index.ts';
+import carbons from '../../modules/carbons/index.ts';
 import commands from '../../modules/commands/index.ts';
 import contactAddresses from '../../modules/contact-addresses/index.ts';
+import csi from '../../modules/csi/index.ts';
 import disco from '../../modules/disco/index.ts';
 import hostMeta from '../../modules/host-meta/index.ts';
+import inbox from '../../modules/inbox/index.ts';
 import last from '../../modules/last/index.ts';
+import mam from '../../modules/mam/index.ts';
+import mds from '../../modules/mds/index.ts';
 import offline from '../../modules/offline/index.ts';
 import ping from '../../modules/ping/index.ts';
 import presence from '../../modules/presence/index.ts';
 import privateStorage from '../../modules/private/index.ts';
 import register from '../../modules/register/index.ts';
 import roster from '../../modules/roster/index.ts';
+import sm from '../../modules/sm/index.ts';
 import time from '../../modules/time/index.ts';
 import vcard from '../../modules/vcard/index.ts';
 import version from '../../modules/version/index.ts';
@@ -22,17 +28,23 @@ const all: readonly AnyModule[] = [
   announce,
   blocking,
   caps,
+  carbons,
   commands,
   contactAddresses,
+  csi,
   disco,
   hostMeta,
+  inbox,
   last,
+  mam,
+  mds,
   offline,
   ping,
   presence,
   privateStorage,
   register,
   roster,
+  sm,
   time,
   vcard,
   version,

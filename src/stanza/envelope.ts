@@ -19,7 +19,7 @@ export class Envelope {
   /** The addressee; the sender's own bare JID when the stanza has no `to` (RFC 6120 section 10.3). */
   readonly to: Jid;
   readonly origin: Origin;
-  /** The message as the sender's own devices see it, with what is not for others (XEP-0313 section 3.2); undefined when it is the same. */
+  /** The message as the sender's own devices see it, with what is not for others (XEP-0313 section 3.5); undefined when it is the same. */
   ownCopy: Stanza | undefined = undefined;
   /** Set once the stanza has passed all hooks and only waits to be stored: whoever sent it may say more meanwhile. */
   isBeingStored = false;

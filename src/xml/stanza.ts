@@ -9,6 +9,8 @@ export const NS_CLIENT = 'jabber:client';
 
 /** Attributes that are written anew each time, since they change from hop to hop. */
 const ADDRESSED: ReadonlySet<string> = new Set(['xmlns', 'from', 'to']);
+/** Of an element with a prefix, whose xmlns is about its children. */
+const ADDRESSED_PREFIXED: ReadonlySet<string> = new Set(['from', 'to']);
 
 /** Numbers that describe one child in `Scanned.children`. */
 export const CHILD_SIZE = 6;
@@ -61,13 +63,19 @@ class Body {
 
   /** The tree as it was read or built: with the addresses it had then. */
   get tree(): Element {
-    return (this.#tree ??= parseTree(fromWire(this.scanned?.raw ?? `<${this.#name} xmlns='${NS_CLIENT}'${this.#rest}`)));
+    return (this.#tree ??= parseTree(fromWire(this.#text())));
   }
 
   /** The byte string of what follows name and addresses: other attributes, children, end. */
   get rest(): string {
-    return (this.#rest ??=
-      this.scanned && !this.scanned.hasCdata ? cut(this.scanned) : write(this.tree, this.scanned?.inherited));
+    return (this.#rest ??= this.scanned && !this.scanned.hasCdata ? cut(this.scanned) : write(this.tree));
+  }
+
+  /** The whole as a byte string that stands alone: what it has from the stream's header is declared in it. */
+  #text(): string {
+    if (!this.scanned) return `<${this.#name} xmlns='${NS_CLIENT}'${this.#rest}`;
+    const { raw, nameLength, inherited } = this.scanned;
+    return inherited === '' ? raw : raw.slice(0, nameLength + 1) + inherited + raw.slice(nameLength + 1);
   }
 }
 
@@ -81,9 +89,9 @@ function cut({ raw, nameLength, cuts, inherited }: Scanned): string {
   return text + raw.slice(at);
 }
 
-function write(tree: Element, inherited = ''): string {
+function write(tree: Element): string {
   const inner = serializeChildren(tree);
-  const attrs = inherited + toWire(serializeAttributes(tree, ADDRESSED));
+  const attrs = toWire(serializeAttributes(tree, tree.name.includes(':') ? ADDRESSED_PREFIXED : ADDRESSED));
   return inner === '' ? `${attrs}/>` : `${attrs}>${toWire(inner)}</${tree.name}>`;
 }
 
@@ -255,10 +263,16 @@ export class Stanza implements StanzaHead {
   wire(framed: boolean): string {
     const { from, to, xmlns } = this;
     let head = `<${this.name}`;
-    if ((framed || xmlns !== NS_CLIENT) && !this.#body.isPrefixed) head += ` xmlns='${toWire(escapeXml(xmlns))}'`;
+    if (this.#body.isPrefixed) head += framed && this.#isBare ? ` xmlns='${NS_CLIENT}'` : '';
+    else if (framed || xmlns !== NS_CLIENT) head += ` xmlns='${toWire(escapeXml(xmlns))}'`;
     if (from !== undefined) head += ` from='${toWire(escapeXml(from))}'`;
     if (to !== undefined) head += ` to='${toWire(escapeXml(to))}'`;
     return head + this.#body.rest;
+  }
+
+  /** Whether it has a prefix, and its children without one are in the namespace of the stream. */
+  get #isBare(): boolean {
+    return this.#body.tree.attrs['xmlns'] === undefined;
   }
 
   /** The tree. Shared by all who ask, so it must not be changed. */

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import offline, { type Receipt } from '../../../modules/offline/index.ts';
-import { defineModule, option } from '../../../src/index.ts';
+import offline from '../../../modules/offline/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { bodiesOf, chat, OfflineScene } from '../../support/offline-scene.ts';
-import { settle } from '../../support/probe.ts';
+import { type Probe, settle } from '../../support/probe.ts';
 import { SlowStorage } from '../../support/slow-storage.ts';
 
 describe('offline: delivery', () => {
@@ -139,21 +138,25 @@ describe('offline: delivery', () => {
     assert.deepEqual(numbers, [...numbers].sort());
   });
 
-  it('leaves to another module to say what has arrived', async () => {
-    let arrived: (has: boolean) => void = () => {};
-    const receipts = (): Promise<boolean> => new Promise((resolve) => (arrived = resolve));
-    scene = await OfflineScene.open({}, {}, [knowing(receipts)]);
+  it('stays until a client that confirms what it gets has confirmed it (XEP-0198)', async () => {
+    scene = await OfflineScene.open();
     scene.romeo.send(chat('1'));
     await settle();
-    const { juliet, bodies } = await scene.arrive('balcony');
-    assert.deepEqual(bodies, ['1']);
-    juliet.leave();
-    arrived(false);
-    const again = await scene.arrive('balcony');
-    assert.deepEqual(again.bodies, ['1']);
-    arrived(true);
+    const juliet = await scene.host.login('juliet', 'balcony');
+    const first = confirming(juliet);
+    juliet.send('<presence/>');
     await settle();
-    again.juliet.leave();
+    assert.deepEqual(bodiesOf(juliet.take()), ['1']);
+    first.end(false);
+    juliet.leave();
+    const again = await scene.host.login('juliet', 'balcony');
+    const second = confirming(again);
+    again.send('<presence/>');
+    await settle();
+    assert.deepEqual(bodiesOf(again.take()), ['1']);
+    second.end(true);
+    await settle();
+    again.leave();
     assert.deepEqual((await scene.arrive('balcony')).bodies, []);
   });
 
@@ -169,13 +172,22 @@ describe('offline: delivery', () => {
   });
 });
 
-/** A module that knows better what has arrived. */
-function knowing(receipt: Receipt) {
-  return defineModule({
-    name: 'receipts',
-    doc: 'Says what has arrived.',
-    needs: [offline],
-    config: option.object({}),
-    setup: ({ defer, use }) => defer(use(offline).confirmBy(receipt)),
-  });
+/** Lets a client confirm what it has got, all at once. */
+function confirming({ session }: Probe): { end(hasArrived: boolean): void } {
+  const ids: string[] = [];
+  const { messageGiven, messageArrived, messageReturned } = session.host.signals;
+  session.keeper = {
+    sent({ keptAs: id }) {
+      if (id === undefined) return;
+      ids.push(id);
+      messageGiven.emit({ session, id });
+    },
+    keeps: () => false,
+    ended() {},
+  };
+  return {
+    end(hasArrived) {
+      for (const id of ids.splice(0)) (hasArrived ? messageArrived : messageReturned).emit({ session, id });
+    },
+  };
 }

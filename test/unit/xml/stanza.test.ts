@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
 import { xml } from '../../../src/xml/element.ts';
-import { parseMessage } from '../../../src/xml/splitter.ts';
+import { parseMessage, Splitter } from '../../../src/xml/splitter.ts';
 import { Stanza } from '../../../src/xml/stanza.ts';
+import { readStanza, writeStanza } from '../../../src/xml/text.ts';
 
 const LIMITS = { maxBytes: 65_536, maxDepth: 32, maxAttributes: 32, maxElements: 256 };
 const read = (text: string) => parseMessage(Buffer.from(text), LIMITS);
 const utf8 = (wire: string) => Buffer.from(wire, 'latin1').toString();
+
+/** A stanza as it stands in a stream whose header has these attributes besides. */
+function readIn(header: string, text: string): Stanza {
+  const found: Stanza[] = [];
+  const splitter = new Splitter({ header() {}, footer() {}, stanza: (stanza) => void found.push(stanza) }, LIMITS);
+  splitter.write(
+    Buffer.from(`<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'${header}>${text}`),
+  );
+  return found[0]!;
+}
 
 describe('a stanza', () => {
   const message = read(
@@ -94,6 +105,67 @@ describe('a stanza', () => {
       "<iq xmlns='jabber:client' to='a@b' type='result' id='ü'><q xmlns='urn:q'>text &lt;</q></iq>",
     );
     assert.deepEqual([stanza.payloadName, stanza.payloadNS, stanza.childCount], ['q', 'urn:q', 1]);
+  });
+
+  it('knows what prefixes of the stream header mean, and declares them once', () => {
+    for (const text of ['<q:received/>', '<q:received/><![CDATA[]]>']) {
+      const stanza = readIn(" xmlns:q='urn:q'", `<message><body>x</body>${text}</message>`);
+      assert.equal(stanza.has('received', 'urn:q'), true);
+      assert.equal(stanza.child('received', 'urn:q')?.getName(), 'received');
+      assert.equal(stanza.wire(true).split("xmlns:q='urn:q'").length, 2);
+      assert.equal(stanza.plus('y', 'urn:y', {}).has('received', 'urn:q'), true);
+      assert.equal(stanza.filter((child) => child.getName() !== 'received').has('received', 'urn:q'), false);
+      assert.equal(readStanza(writeStanza(stanza)).has('received', 'urn:q'), true);
+    }
+  });
+
+  it('keeps the namespace of its children when its own name has a prefix', () => {
+    for (const text of ['<body>1</body>', '<body><![CDATA[1]]></body>']) {
+      const stanza = readIn('', `<c:message xmlns:c='jabber:client' to='a@b'>${text}</c:message>`);
+      assert.equal(readStanza(writeStanza(stanza)).text('body', 'jabber:client'), '1');
+      const other = readIn('', `<c:message xmlns:c='jabber:client' xmlns='urn:x' to='a@b'>${text}</c:message>`);
+      assert.equal(readStanza(writeStanza(other)).text('body', 'urn:x'), '1');
+      assert.equal(other.wire(false).includes("xmlns='urn:x'"), true);
+    }
+  });
+
+  it('takes one more child at its end, and knows of it', () => {
+    const cases = [
+      '<message/>',
+      "<message to='a@b'></message>",
+      '<message><body>x</body></message>',
+      '<message><body><![CDATA[x]]></body></message >',
+    ];
+    for (const text of cases) {
+      const stanza = readIn('', text).plus('stanza-id', 'urn:xmpp:sid:0', { id: 'ü<', by: "o'hara@b" });
+      assert.equal(stanza.has('stanza-id', 'urn:xmpp:sid:0'), true, text);
+      assert.deepEqual(
+        { ...stanza.child('stanza-id', 'urn:xmpp:sid:0')?.attrs },
+        { xmlns: 'urn:xmpp:sid:0', id: 'ü<', by: "o'hara@b" },
+      );
+      assert.equal(stanza.childCount, text.includes('body') ? 2 : 1);
+      assert.equal(stanza.text('body'), text.includes('body') ? 'x' : undefined);
+      assert.equal(
+        readStanza(writeStanza(stanza.addressed('x@y', 'a@b'))).child('stanza-id', 'urn:xmpp:sid:0')?.attrs['id'],
+        'ü<',
+      );
+      assert.equal(stanza.plus('y', 'urn:y', {}).childCount, text.includes('body') ? 3 : 2);
+    }
+  });
+
+  it('is composed of text', () => {
+    const stanza = Stanza.written({ name: 'message', to: 'a@b', id: '<', type: undefined }, "<x xmlns='urn:x'/>");
+    assert.equal(stanza.wire(true), "<message xmlns='jabber:client' to='a@b' id='&lt;'><x xmlns='urn:x'/></message>");
+    assert.equal(stanza.has('x', 'urn:x'), true);
+    assert.equal(Stanza.written({ name: 'message' }, '').wire(false), '<message/>');
+  });
+
+  it('remembers as what it is kept, in all its copies', () => {
+    const kept = message.kept('7');
+    assert.equal(message.keptAs, undefined);
+    for (const copy of [kept, kept.addressed('a@b', 'c@d'), kept.plus('x', 'urn:x', {}), kept.filter(() => false)])
+      assert.equal(copy.keptAs, '7');
+    assert.equal(kept.wire(false), message.wire(false));
   });
 
   it('finds the text of a child behind a start tag with a > in a value', () => {

@@ -1,0 +1,195 @@
+// XEP-0490: up to where each chat has been displayed, the same for all clients of an account.
+import {
+  after,
+  defineModule,
+  type Element,
+  type Envelope,
+  fanOut,
+  isSession,
+  type Jid,
+  type Maybe,
+  mapStore,
+  option,
+  Priority,
+  type Session,
+  Signal,
+  Stanza,
+  StanzaError,
+  sortableId,
+  xml,
+} from '#core';
+import mam from '../mam/index.ts';
+import { Chats, isOurs, type Mark, type StoredMark } from './chats.ts';
+import { Interest, type Known } from './interest.ts';
+import { Markers } from './markers.ts';
+import { Node, NS_PUBSUB, writeEvent, writeRetraction } from './node.ts';
+import { NS, readChat, readMark } from './payload.ts';
+import { Shelf } from './shelf.ts';
+
+const NS_ASSIST = 'urn:xmpp:mds:server-assist:0';
+
+/**
+ * What clients look for before they publish (XEP-0490 sections 4.5.2 and 7): what of pubsub there is. The identity pubsub/pep and the feature
+ * `publish` are not among them: clients would take them for all of XEP-0163, and there is this one node and no other.
+ */
+const FEATURES: readonly string[] = [
+  NS_ASSIST,
+  ...[
+    'access-whitelist',
+    'config-node-max',
+    'multi-items',
+    'persistent-items',
+    'publish-options',
+    'retract-items',
+    'retrieve-items',
+    'rsm',
+  ].map((name) => `${NS_PUBSUB}#${name}`),
+];
+
+/** Marks kept in memory, of all accounts together. */
+const CACHED = 100_000;
+
+/** When the message has passed all who may change or keep it. */
+const AFTER_RECORDING = (Priority.record + Priority.serve) / 2;
+
+/** A chat that has been displayed. */
+export interface DisplayedChat {
+  /** Whose chat it is: the local part of an account. */
+  readonly username: string;
+  /** The address of the chat. */
+  readonly chat: string;
+  /** The id in the account's own archive up to which it is displayed; undefined when that is not known any more, or is an id of others. */
+  readonly id: string | undefined;
+}
+
+/** What other modules get from this one. */
+export interface MdsApi {
+  /** The id in the account's own archive up to which a chat is displayed; at once when it is in memory. Undefined when none is known. */
+  displayed(username: string, chat: string): Maybe<string | undefined>;
+  /** Told once a change is durable. */
+  readonly changed: Signal<DisplayedChat>;
+}
+
+export default defineModule({
+  name: 'mds',
+  doc: 'Displayed messages: what one device of an account has shown counts as read on all of them.',
+  xeps: [{ xep: 490, version: '1.0.1' }],
+  wants: [mam],
+  config: option.object({
+    maxChats: option.integer({
+      default: 5000,
+      min: 100,
+      max: 50_000,
+      doc: 'Chats of one account that are remembered as displayed; beyond that the one that was not for the longest time is forgotten.',
+    }),
+  }),
+  /** Of each user: up to where, by the address of the chat. */
+  stores: { marks: mapStore<StoredMark>() },
+
+  setup({ ask, config, defer, disco, domain, hooks, iq, keep, log, on, router, signals, slot, stores: { marks }, use }): MdsApi {
+    const archive = use(mam);
+    const shelf = new Shelf(CACHED, (username) => Chats.load(username, { store: marks, domain, max: config.maxChats }));
+    const changed = new Signal<DisplayedChat>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
+    const node = new Node({ shelf, maxChats: config.maxChats, published, retracted });
+    const interest = new Interest({
+      feature: `${NS}+notify`,
+      clients: slot<Known>(Interest.unknown, {
+        write: ({ isInterested }) => isInterested === true,
+        read: (saved) => ({ ...Interest.unknown(), isInterested: saved === true }),
+      }),
+      verified: keep('verified', () => new Map<string, boolean>()),
+      ask,
+    });
+    const markers = archive && new Markers({ archive, log, mark });
+
+    for (const feature of FEATURES) disco.feature('account', feature);
+    iq.get('self', NS_PUBSUB, 'pubsub', node.show);
+    iq.set('self', NS_PUBSUB, 'pubsub', node.change);
+    on(hooks.iqReceived, node.refuse, Priority.guard);
+    on(hooks.presenceSent, interest.note, Priority.record);
+    on(hooks.messageSent, assist, Priority.amend);
+    on(hooks.messageReceived, strip, Priority.amend);
+    if (markers) on(hooks.messageSent, markers.note, AFTER_RECORDING);
+    on(signals.accountDeleted, forget);
+    defer(() => markers?.settled());
+
+    function published(account: Jid, chat: string, mark: Mark): void {
+      changed.emit({ username: account.local, chat, id: isOurs(mark, account.bare) ? mark.id : undefined });
+      notify(account, writeEvent(chat, mark));
+    }
+
+    function retracted(account: Jid, chat: string, isTold: boolean): void {
+      changed.emit({ username: account.local, chat, id: undefined });
+      if (isTold) notify(account, writeRetraction(chat));
+    }
+
+    /** To all clients that are interested, the one that has published among them (XEP-0163 section 4). */
+    function notify({ bare }: Jid, event: Element): void {
+      const stanza = Stanza.of(xml('message', { from: bare, type: 'headline', id: sortableId() }, event));
+      const interested: Session[] = [];
+      for (const client of router.resources(bare)) {
+        if (!isSession(client) || client.priority === undefined) continue;
+        const isInterested = interest.of(client);
+        if (isInterested === true) interested.push(client);
+        // It has fetched what there was before, and would never learn of this one.
+        else if (isInterested instanceof Promise) void isInterested.then((is) => is && sendLater(client, stanza));
+      }
+      fanOut(stanza, interested);
+    }
+
+    function sendLater(client: Session, stanza: Stanza): void {
+      if (client.priority !== undefined && router.resource(client.jid) === client) fanOut(stanza, [client]);
+    }
+
+    /**
+     * Server assist (XEP-0490 section 4.5.3): what goes to the contact and is kept is without the element. One that makes no sense is taken
+     * out and forgotten: the message is to be processed as if it had not been there, and an error would be one about the whole message.
+     */
+    function assist(env: Envelope): void {
+      const { stanza, from, to } = env;
+      if (!stanza.has('displayed', NS)) return;
+      const [displayed, second] = stanza.element.getChildren('displayed', NS);
+      strip(env);
+      // An error gives back what somebody else has written.
+      if (!displayed || second || stanza.type === 'error') return;
+      const pending = publish(from, to, displayed);
+      if (pending) env.wait(pending);
+    }
+
+    function publish(account: Jid, to: Jid, displayed: Element): Maybe<void> {
+      try {
+        return node.publish(account, readChat(to.full), readMark(displayed, account));
+      } catch (error) {
+        if (!(error instanceof StanzaError)) throw error;
+      }
+    }
+
+    /** What comes in from elsewhere is nobody's to say, and would look like our own (section 7). */
+    function strip(env: Envelope): void {
+      if (!env.stanza.has('displayed', NS)) return;
+      env.stanza = withoutMark(env.stanza);
+      if (env.ownCopy) env.ownCopy = withoutMark(env.ownCopy);
+    }
+
+    async function mark(account: Jid, chat: string, id: string): Promise<void> {
+      const chats = await shelf.get(account.local);
+      if (await chats.publishOurs(chat, id)) published(account, chat, { by: account.bare, id });
+    }
+
+    function forget({ username }: { readonly username: string }): void {
+      const chats = shelf.drop(username);
+      const end = (gone: Chats): void => gone.end();
+      if (chats instanceof Promise) chats.then(end, () => {});
+      else chats?.end();
+    }
+
+    return {
+      displayed: (username, chat) => after(shelf.get(username), (chats) => chats.displayed(chat)),
+      changed,
+    };
+  },
+});
+
+function withoutMark(stanza: Stanza): Stanza {
+  return stanza.filter((child) => !child.is('displayed', NS));
+}
