@@ -1,7 +1,8 @@
 // Measures Parlance beside other servers, and prints the ratios: node dist/scripts/bench.js (scripts/bench/README.md).
-import { accessSync, appendFileSync, constants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, appendFileSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { constants as system, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Stage } from './bench/catalog.ts';
 import { BenchError } from './bench/errors.ts';
 import { compileTool } from './bench/load-tool.ts';
 import { describeMachine } from './bench/machine.ts';
@@ -36,15 +37,20 @@ async function measure(options: BenchOptions): Promise<void> {
   record({ about });
   const measurements: Measurement[] = [];
   const folder = mkdtempSync(join(temporaryFolder(), 'parlance-bench-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(CACHE, { recursive: true });
+  const diskFolder = mkdtempSync(join(CACHE, 'disk-'));
+  process.on('exit', () => {
+    for (const each of [folder, diskFolder]) rmSync(each, { recursive: true, force: true });
+  });
+  const stages = leaveOutArchives(chooseStages(groups), contenders);
   const interrupted = listenForSignals();
   try {
     const keep = (measurement: Measurement) => {
       measurements.push(measurement);
       record(measurement);
     };
-    const run = { program, folder, signal: interrupted, tell, keep, patience: isQuick ? 1500 : 6000 };
-    await runPlan({ rounds, size, contenders, stages: chooseStages(groups), ...run });
+    const run = { program, folder, diskFolder, signal: interrupted, tell, keep, patience: isQuick ? 1500 : 6000 };
+    await runPlan({ rounds, size, contenders, stages, ...run });
   } catch (error) {
     if (!interrupted.aborted) throw error;
     tell('interrupted; this is what there is so far');
@@ -60,6 +66,19 @@ function isThere(contender: Contender): boolean {
   const missing = contender.missing();
   if (missing !== undefined) tell(`left out: ${missing}`);
   return missing === undefined;
+}
+
+/** Without those that need a disk where there is none; says that, and who can keep no archive. */
+function leaveOutArchives(stages: readonly Stage[], contenders: readonly Contender[]): readonly Stage[] {
+  if (!stages.some(({ archive }) => archive)) return stages;
+  for (const { hasAccounts, missingForArchive } of contenders) {
+    const missing = hasAccounts ? missingForArchive() : undefined;
+    if (missing !== undefined) tell(`left out of what needs an archive: ${missing}`);
+  }
+  const TMPFS = 0x01021994; // statfs(2)
+  if (statfsSync(CACHE).type !== TMPFS) return stages;
+  tell(`left out: what is archived on disk, since ${CACHE} is in memory`);
+  return stages.filter(({ archive }) => archive?.place !== 'disk');
 }
 
 /** In memory where there is such a place, so that no disk is measured. */

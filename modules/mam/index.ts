@@ -89,7 +89,7 @@ export default defineModule({
       doc: 'Whether what is said in rooms is kept for each account, and not only by the rooms.',
     }),
   }),
-  stores: { messages: archiveStore(), preferences: mapStore<StoredPreferences>() },
+  stores: { messages: archiveStore({ isBusy: true }), preferences: mapStore<StoredPreferences>() },
 
   setup({ accounts, cache, config, defer, disco, domain, every, hooks, iq, log, on, router, stopping, stores, use }): MamApi {
     const { messages } = stores;

@@ -3,6 +3,16 @@ import type { Backlog, Waiting, WaitingPage } from './backlog.ts';
 
 const PAGE = 100;
 
+/** A message that is kept here, and was written to clients, but is not known to have arrived. */
+interface Handed {
+  /** Undefined when it was written before the server was restarted. */
+  readonly item: ArchiveItem | undefined;
+  /** How many clients have it and have not said so. */
+  holders: number;
+  /** Whether it may be about to be given to more. */
+  isComing: boolean;
+}
+
 /** What all boxes have in common. */
 export interface BoxSettings {
   readonly messages: ArchiveStore;
@@ -34,8 +44,9 @@ export class Box {
   #loading: Promise<void> | undefined = undefined;
   #isLoaded = false;
   #appending: Set<Promise<unknown>> | undefined = undefined;
-  /** Of what is kept here: written to clients, but not known to have arrived; with how many have not said so. */
-  #handed: Map<string, { readonly item: ArchiveItem; holders: number }> | undefined = undefined;
+  /** What is on its way, by id. */
+  #handed: Map<string, Handed> | undefined = undefined;
+  #removing: Promise<unknown> | undefined = undefined;
 
   constructor(owner: string, settings: BoxSettings) {
     this.owner = owner;
@@ -96,13 +107,31 @@ export class Box {
     return { items, last: last || undefined, complete: end === undefined };
   }
 
-  /** These were written to a client: not to be given to another until their fate is known. */
+  /** It is being written to clients: not to be given to others until its fate is known. */
   hand(item: Waiting): void {
-    if (item.isArchived) return this.backlog.mark.given(item.id);
-    const handed = (this.#handed ??= new Map());
-    const known = handed.get(item.id);
+    if (item.isArchived) this.backlog.mark.given(item.id);
+    else (this.#handed ??= new Map()).set(item.id, { item, holders: 0, isComing: true });
+  }
+
+  /** A client has one that is kept here, and will confirm it. */
+  given(id: string): void {
+    const handed = (this.#handed ??= new Map<string, Handed>());
+    const known = handed.get(id);
     if (known) known.holders++;
-    else handed.set(item.id, { item, holders: 1 });
+    else handed.set(id, { item: undefined, holders: 1, isComing: false });
+  }
+
+  /** One that was handed out has come to all who get it now. It waits again when that is nobody. */
+  landed(id: string): void {
+    const handed = this.#handed?.get(id);
+    if (!handed) return;
+    handed.isComing = false;
+    if (handed.holders === 0) this.#handed?.delete(id);
+  }
+
+  /** Resolves when what has arrived is removed for good; undefined when it is. Never rejects. */
+  get removing(): Promise<unknown> | undefined {
+    return this.#removing;
   }
 
   /** What became of messages that were handed out: they arrived and are removed, or they wait again. */
@@ -117,12 +146,24 @@ export class Box {
     }
   }
 
-  /** As above, of one that is kept here and was handed out. */
-  async settleOne(id: string, hasArrived: boolean): Promise<void> {
+  /** As above, of one that is kept here and was given to a client. */
+  settleOne(id: string, hasArrived: boolean): Promise<void> {
     const handed = this.#handed?.get(id);
-    if (!handed) return;
-    if (hasArrived) return this.settle([{ ...handed.item, isArchived: false }], true);
-    if (--handed.holders === 0) this.#handed?.delete(id);
+    if (handed && hasArrived) return this.#settleArrived(id, handed);
+    if (handed && --handed.holders <= 0 && !handed.isComing) this.#handed?.delete(id);
+    return Promise.resolve();
+  }
+
+  #settleArrived(id: string, { item }: Handed): Promise<void> {
+    const found = item ? Promise.resolve([item]) : this.#settings.messages.query(this.owner, { ids: [id] }).then(({ items }) => items);
+    const settled = found
+      .then((items) => this.settle(items.map((each) => ({ ...each, isArchived: false })), true))
+      .finally(() => void this.#handed?.delete(id));
+    const removing: Promise<unknown> = Promise.allSettled([this.#removing, settled]).then(() => {
+      if (this.#removing === removing) this.#removing = undefined;
+    });
+    this.#removing = removing;
+    return settled;
   }
 
   /** Removes messages, or lets those in the archive count as delivered; resolves once that is durable. */

@@ -114,6 +114,7 @@ export class Delivery {
       if (!confirms || !stanza || !item.isArchived) box.hand(item);
       if (!confirms || !stanza) given.push(item);
       if (stanza) resource.send(confirms ? stanza.kept(item.isArchived ? item.id : `${KEPT_HERE}${item.id}`) : stanza);
+      if (confirms && stanza) box.landed(item.id);
     }
     if (given.length > 0) this.#watch(this.#settle(box, { resource, items: given, interrupted }));
     return isThere;

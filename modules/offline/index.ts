@@ -18,7 +18,7 @@ import {
   writeStanza,
 } from '#core';
 import mam, { type Reading } from '../mam/index.ts';
-import { Backlog } from './backlog.ts';
+import { Backlog, type Waiting } from './backlog.ts';
 import { type Box, Boxes } from './box.ts';
 import { Delivery, KEPT_HERE, withoutForgedDelay } from './delivery.ts';
 import { Marks, type StoredMark } from './mark.ts';
@@ -35,7 +35,9 @@ const NOTE_EVERY = 1000;
 /** What other modules get from this one. */
 export interface OfflineApi {
   /** Notes which messages an account has got. Resolves once that is durable: after a crash they do not come again. */
-  note(username: string): Promise<void>;
+  note(username: string): Promise<unknown>;
+  /** A client that was given a kept message before the server was restarted may still confirm it. */
+  givenBefore(handover: Handover): void;
 }
 
 export default defineModule({
@@ -102,12 +104,22 @@ export default defineModule({
       const worth = keptAs === undefined ? judge(env.stanza) : 'keep';
       if (worth === 'refuse') return;
       if (worth === 'forget') return HANDLED;
+      if (keptAs?.startsWith(KEPT_HERE)) return leaveInBox(env.to.local, keptAs.slice(KEPT_HERE.length));
       // Somebody may have come online since it was found that nobody is.
       const there = boxes.peek(env.to.local)?.target ? [] : takers(env.to.bare);
       for (const resource of there) resource.send(env.stanza);
       if (there.length > 0) return HANDLED;
-      if (keptAs === undefined || keptAs.startsWith(KEPT_HERE)) return keptAs === undefined ? append(env) : HANDLED;
+      if (keptAs === undefined) return append(env);
       marks.get(env.to.local).waits(keptAs);
+      return HANDLED;
+    }
+
+    /** Those whom it was for have gone while it was being stored. */
+    function leaveInBox(username: string, id: string): Verdict {
+      const box = boxes.get(username);
+      box.landed(id);
+      const [next] = takers(`${username}@${domain}`);
+      if (next) begin(box, next);
       return HANDLED;
     }
 
@@ -138,11 +150,25 @@ export default defineModule({
       const item = { ...itemOf(env, domain), isArchived: false };
       const box = boxes.get(to.local);
       env.stanza = stanza.kept(`${KEPT_HERE}${item.id}`);
-      for (const _ of confirming) box.hand(item);
-      // Where there is no room for it, it is delivered all the same.
-      const appended = box.append(item);
+      box.hand(item);
+      const appended = box.append(item).then((hasRoom) => {
+        // It is delivered all the same, and nobody keeps it.
+        if (!hasRoom) env.stanza = stanza;
+      });
       env.wait(appended);
-      appended.catch(() => box.settle([item], false));
+      void watchDelivery(box, item, env.stored!);
+    }
+
+    async function watchDelivery(box: Box, item: Waiting, stored: Promise<unknown>): Promise<void> {
+      try {
+        await stored;
+        await new Promise((resolve) => setImmediate(resolve));
+        box.landed(item.id);
+      } catch {
+        // Its sender is told that it was not taken.
+        await box.settled();
+        await box.settle([item], true).catch(() => {});
+      }
     }
 
     async function append(env: Envelope): Promise<Verdict> {
@@ -164,7 +190,8 @@ export default defineModule({
     }
 
     function noteGiven({ session, id }: Handover): void {
-      if (!id.startsWith(KEPT_HERE)) marks.get(session.jid.local).given(id);
+      if (id.startsWith(KEPT_HERE)) boxes.get(session.jid.local).given(id.slice(KEPT_HERE.length));
+      else marks.get(session.jid.local).given(id);
     }
 
     function noteFate({ session, id }: Handover, hasArrived: boolean): void {
@@ -206,7 +233,12 @@ export default defineModule({
       });
     }
 
-    return { note: (username) => marks.get(username).save() };
+    function givenBefore({ session, id }: Handover): void {
+      if (id.startsWith(KEPT_HERE)) boxes.get(session.jid.local).given(id.slice(KEPT_HERE.length));
+      else marks.get(session.jid.local).givenBefore(id);
+    }
+
+    return { givenBefore, note: (username) => Promise.all([marks.get(username).save(), boxes.peek(username)?.removing]) };
   },
 });
 

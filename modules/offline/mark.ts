@@ -28,6 +28,8 @@ export class Mark {
   readonly #given = new Map<string, number>();
   /** From here on there may be messages that nobody was given; undefined when there are none. */
   #backlogFrom: string | undefined = '';
+  /** The last that arrived: others may be given it in the same breath. */
+  #latest = '';
   #isLoaded = false;
   #loading: Promise<void> | undefined = undefined;
   #later: (() => void)[] = [];
@@ -70,15 +72,26 @@ export class Mark {
   /** A client was given it, and will confirm it. */
   given(id: string): void {
     this.#once(() => {
-      this.#given.set(id, (this.#given.get(id) ?? 0) + 1);
+      if (id === this.#latest) return;
+      this.#give(id);
+      if (id > this.#upTo || this.#except.has(id)) return;
       // It was still being stored when everything seemed to be delivered.
-      if (id <= this.#upTo) this.#except.add(id);
+      this.#except.add(id);
+      this.#touch();
+    });
+  }
+
+  /** As above, before the server was restarted: another client may have confirmed it since. */
+  givenBefore(id: string): void {
+    this.#once(() => {
+      if (this.#given.has(id) || !this.isSettled(id)) this.#give(id);
     });
   }
 
   /** It has arrived somewhere. */
   arrived(id: string): void {
     this.#once(() => {
+      this.#latest = id;
       this.#given.delete(id);
       if (id <= this.#upTo) this.#except.delete(id);
       else if (this.#backlogFrom === undefined || id < this.#backlogFrom) this.#advance(id);
@@ -149,6 +162,7 @@ export class Mark {
 
   /** Writes what has changed. Resolves once it is durable; rejects when it could not be written, and then it is still to be saved. */
   async save(): Promise<void> {
+    if (this.#later.length > 0) await this.load();
     // One write at a time; whoever comes meanwhile shares the next.
     while (this.#saving) await this.#saving.catch(() => {});
     if (!this.#isDirty) return;
@@ -174,6 +188,10 @@ export class Mark {
     this.#backlogFrom = `${this.#upTo} `;
     this.#isLoaded = true;
     for (const change of this.#later.splice(0)) change();
+  }
+
+  #give(id: string): void {
+    this.#given.set(id, (this.#given.get(id) ?? 0) + 1);
   }
 
   /** Does it now, or when the mark is loaded, in order. */

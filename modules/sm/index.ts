@@ -50,6 +50,8 @@ export default defineModule({
     const messages = use(offline);
     /** All that can be resumed, by SM-ID. */
     const sessions = keep('sessions', () => new Map<string, Managed>());
+    /** These, and those that cannot be resumed. */
+    const all = keep('all', () => new Set<Managed>());
     const past = keep('past', () => new Map<string, Past>());
     const surroundings: Surroundings = {
       domain,
@@ -58,6 +60,8 @@ export default defineModule({
       maxBytes: config.maxBytes,
       redeliver: ctx.redeliver,
       note: (username) => messages?.note(username),
+      givenBefore: (handover) => messages?.givenBefore(handover),
+      began: (managed) => void all.add(managed),
       ended: remember,
       report: (text, { session }) => log.debug(text, { session: session.jid.full }),
     };
@@ -79,14 +83,16 @@ export default defineModule({
     every(LOOK_EVERY, cutDeadLines);
     defer(metrics.gauge('xmpp_sessions_waiting', 'Sessions whose client may resume them.', { host: domain }, countWaiting));
     defer(() => parking.park());
-    for (const managed of sessions.values()) managed.surroundings = surroundings;
+    for (const managed of all) managed.surroundings = surroundings;
     await parking.unpark();
 
     function offer({ stream, features }: FeaturesOffer): void {
       if (stream.username !== undefined) features.push(xml('sm', NS));
     }
 
-    function remember({ id, session, handled }: Managed): void {
+    function remember(managed: Managed): void {
+      const { id, session, handled } = managed;
+      all.delete(managed);
       if (id === undefined) return;
       sessions.delete(id);
       if (past.size >= REMEMBERED) past.delete(past.keys().next().value!);
@@ -106,10 +112,11 @@ export default defineModule({
     /** Over a dead line nothing comes back, and TCP notices only much later. */
     function cutDeadLines(): void {
       const now = performance.now();
-      for (const { askedAt, session } of [...sessions.values()]) {
+      for (const { askedAt, session } of [...all]) {
         const { stream } = session;
-        if (!stream || askedAt === undefined || now - askedAt < config.answerWithin) continue;
-        if (stream.activeAt < askedAt) stream.cut('The client does not answer');
+        if (!stream || askedAt === undefined) continue;
+        // Whoever says something is there, and may answer yet.
+        if (now - Math.max(askedAt, stream.activeAt) >= config.answerWithin) stream.cut('The client does not answer');
       }
     }
 

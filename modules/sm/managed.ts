@@ -1,6 +1,7 @@
 import {
   Envelope,
   errorOf,
+  type Handover,
   Jid,
   type Keeper,
   type Maybe,
@@ -30,7 +31,11 @@ export interface Surroundings {
   /** Delivers a message to others, or refuses it. */
   redeliver(message: Stanza): Maybe<void>;
   /** Notes which messages an account has got; resolves once that is durable. */
-  note(username: string): Promise<void> | undefined;
+  note(username: string): Promise<unknown> | undefined;
+  /** The session was given a kept message before the server was restarted. */
+  givenBefore(handover: Handover): void;
+  /** It is managed from here on. */
+  began(managed: Managed): void;
   /** The session is over. */
   ended(managed: Managed): void;
   /** It waits for its client, or no longer. */
@@ -82,6 +87,7 @@ export class Managed implements Keeper {
       this.#acked = parts.counts.acked;
     }
     session.keeper = this;
+    parts.surroundings.began(this);
   }
 
   /** Stanzas of the client that have been dealt with: the `h` to tell it. */
@@ -188,7 +194,7 @@ export class Managed implements Keeper {
     for (const stanza of stanzas) {
       this.#queue.push(stanza);
       this.#bytes += stanza.size;
-      if (stanza.keptAs !== undefined) session.host.signals.messageGiven.emit({ session, id: stanza.keptAs });
+      if (stanza.keptAs !== undefined) this.surroundings.givenBefore({ session, id: stanza.keptAs });
     }
   }
 
@@ -246,8 +252,7 @@ export class Managed implements Keeper {
     const { type, name } = stanza;
     const isQuestion = name === 'iq' && (type === 'get' || type === 'set');
     const isText = name === 'message' && (type === 'chat' || type === 'normal' || type === undefined) && stanza.has('body');
-    // Where there are others, they have it: what is for an account goes to all its clients.
-    if (!isQuestion && !(isText && surroundings.router.resources(session.jid.bare).length === 0)) return;
+    if (!isQuestion && !(isText && !this.#othersHave(stanza))) return;
     const refuse = (error: unknown): void => {
       if (error instanceof StanzaError) this.#refuse(stanza, error);
       else session.host.log.error('a stanza could not be given back', { session: session.jid.full, error });
@@ -259,6 +264,13 @@ export class Managed implements Keeper {
     } catch (error) {
       refuse(error);
     }
+  }
+
+  /** What is for the account went to all its clients that are available; of what was for this one, others may have had copies. */
+  #othersHave({ to }: Stanza): boolean {
+    const isForAll = to === undefined || !to.includes('/');
+    const others = this.surroundings.router.resources(this.session.jid.bare);
+    return others.some(({ carbons, priority }) => (isForAll ? (priority ?? -1) >= 0 : carbons));
   }
 
   #refuse(stanza: Stanza, error: StanzaError): void {

@@ -129,8 +129,10 @@ export class Negotiation {
     if (!managed || managed.session.jid.local !== stream.username || managed.session.isClosed) {
       return this.#fail({ stream, element }, 'item-not-found', this.#parts.past.get(previd));
     }
-    const isOurs = await this.#takeOver(managed);
-    if (!isOurs || managed.session.isClosed)
+    const claim = {};
+    await this.#takeOver(managed, claim);
+    // In the same breath as it is attached: of all who want it the last one gets it.
+    if (managed.claim !== claim || managed.session.isClosed)
       return this.#fail({ stream, element }, 'item-not-found', this.#parts.past.get(previd));
     if (stream.isClosing) {
       managed.wait();
@@ -140,15 +142,13 @@ export class Negotiation {
     return HANDLED;
   }
 
-  /** Takes the session from whoever has it, and waits until what came that way is done. False when somebody else came later. */
-  async #takeOver(managed: Managed): Promise<boolean> {
+  /** Takes the session from whoever has it, and waits until what came that way is done. */
+  async #takeOver(managed: Managed, claim: object): Promise<void> {
     const { session } = managed;
-    const claim = {};
     managed.claim = claim;
     managed.stopWaiting();
     session.detach()?.close(new StreamError('conflict', { text: 'The session was resumed over another connection' }));
     for (let busy = session.inHand; busy; busy = session.inHand) await busy;
-    return managed.claim === claim;
   }
 
   #attach(managed: Managed, { stream }: StreamElement, h: number): void {

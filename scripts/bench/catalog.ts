@@ -8,7 +8,20 @@ export type ServerName = (typeof SERVERS)[number];
 export const RIVALS: readonly ServerName[] = ['prosody', 'ejabberd'];
 
 /** What `--scenarios` can name. `login` and `memory` are two readings of the same runs. */
-export const GROUPS = ['pairs', 'tls', 'ws', 'idle', 'presence', 'login', 'memory', 'latency'] as const;
+export const GROUPS = [
+  'pairs',
+  'tls',
+  'ws',
+  'idle',
+  'presence',
+  'login',
+  'resume',
+  'memory',
+  'latency',
+  'store',
+  'disk',
+  'page',
+] as const;
 /** One of GROUPS. */
 export type Group = (typeof GROUPS)[number];
 
@@ -34,6 +47,8 @@ export interface Scenario {
   readonly servers?: readonly ServerName[];
   /** Mutual contacts each client needs before. */
   readonly contacts?: number;
+  /** Logs in by SCRAM, for which the load tool keeps its keys. */
+  readonly isScram?: boolean;
   /** The options of the load tool. */
   readonly options: (size: Size) => readonly string[];
 }
@@ -41,9 +56,23 @@ export interface Scenario {
 /** Which settings of a rival a stage is run with. */
 export type Load = 'full' | 'low' | 'login';
 
+/** Messages are archived, by a server that has nothing but the accounts and what is said here. */
+export interface Archive {
+  /** Where everything the server keeps is: in memory, or on a disk that has to sync. */
+  readonly place: 'memory' | 'disk';
+  /** Accounts that are made. */
+  readonly accounts: (size: Size) => number;
+  /** Messages that two clients exchange before anything is measured. */
+  readonly exchanged?: number;
+  /** Messages in the archive of each account, written straight into the database of Parlance before it is started. */
+  readonly seeded?: number;
+}
+
 /** Scenarios that one start of a server serves. */
 export interface Stage {
   readonly load: Load;
+  /** Without it no archive is kept. */
+  readonly archive?: Archive;
   /** The accounts beyond `clients` are online meanwhile. */
   readonly hasIdleClients?: boolean;
   readonly scenarios: readonly Scenario[];
@@ -62,6 +91,36 @@ function pairs(name: string, group: Group, ...options: readonly string[]): Scena
 function open(rate: number): Scenario {
   const options = (size: Size) => ['--scenario', 'open', '--poisson', ...timed(size), '--rate', String(rate)];
   return { name: `open-${rate}`, groups: ['latency'], options };
+}
+
+function store(place: Archive['place'], group: Group): Stage {
+  return {
+    load: 'full',
+    archive: { place, accounts: ({ clients }) => clients },
+    scenarios: [1, 8].map((window) => ({
+      ...pairs(`${group}-w${window}`, group, '--window', String(window), '--drain'),
+      servers: ['parlance', ...RIVALS],
+    })),
+  };
+}
+
+/** Two clients, so that all messages are in one archive, or rather in two: each has its own. */
+function page(name: string, kept: Pick<Archive, 'exchanged' | 'seeded'>, servers: readonly ServerName[]): Stage {
+  const options = (size: Size) => ['--scenario', 'mam', ...timed({ ...size, clients: 2 }), '--window', '4'];
+  return {
+    load: 'full',
+    archive: { place: 'memory', accounts: () => 2, ...kept },
+    scenarios: [{ name, groups: ['page'], servers, options }],
+  };
+}
+
+function resume(name: string, ...options: readonly string[]): Scenario {
+  return {
+    name,
+    groups: ['resume'],
+    servers: ['parlance', ...RIVALS],
+    options: (size) => ['--scenario', 'resume', '--clients', String(size.accounts), '--conc', '50', ...options],
+  };
 }
 
 function login(name: string, groups: readonly Group[], ...options: readonly string[]): Scenario {
@@ -103,13 +162,19 @@ export const STAGES: readonly Stage[] = [
   {
     load: 'login',
     scenarios: [
-      login('warm-up', ['login']),
+      login('warm-up', ['login', 'resume']),
       login('warm-up-tls', ['login'], '--tls'),
-      login('login-plain', ['login']),
+      login('login-plain', ['login', 'resume']),
       login('login-tls', ['login'], '--tls'),
-      { ...login('login-scram', ['login'], '--scram'), servers: ['parlance', ...RIVALS] },
+      { ...login('login-scram', ['login', 'resume'], '--scram'), servers: ['parlance', ...RIVALS], isScram: true },
+      resume('resume-plain'),
+      { ...resume('resume-scram', '--scram'), isScram: true },
     ],
   },
+  store('memory', 'store'),
+  store('disk', 'disk'),
+  page('page-10k', { exchanged: 10_000 }, ['parlance', ...RIVALS]),
+  page('page-1m', { seeded: 1_000_000 }, ['parlance']),
 ];
 
 /** At most this many times another server's figure. */
@@ -119,17 +184,18 @@ export interface Goal {
   readonly isBelow?: boolean;
 }
 
-/** One line of the table: a figure of one scenario. For all of them, less is better. */
+/** One line of the table: a figure of one scenario. Less is better, but of a rate. */
 export interface Row {
   readonly title: string;
-  readonly unit: 'µs' | 'ms' | 'KiB';
+  /** '/s' makes it a rate. */
+  readonly unit: 'µs' | 'ms' | 'KiB' | '/s';
   readonly group: Group;
   readonly scenario: string;
   /** The name the load tool gives the figure. */
   readonly figure: string;
   /** Whose best figure is the rival's. */
   readonly rivals: readonly ServerName[];
-  /** Compared with the best rival. */
+  /** Compared with the best rival. A rate has no goal. */
   readonly rivalGoal?: Goal;
   readonly relayGoal?: Goal;
 }
@@ -147,6 +213,18 @@ function delivery(title: string, group: Group, scenario: string, relayGoal?: Goa
 function loginCost(title: string, scenario: string): Row {
   const about = { title, unit: 'ms', group: 'login', scenario, figure: 'srv_cpu_ms_per_login' } as const;
   return { ...about, rivals: RIVALS, rivalGoal: HALF };
+}
+
+function cost(title: string, group: Group, scenario: string, figure: string): Row {
+  return { title, unit: 'ms', group, scenario, figure, rivals: RIVALS };
+}
+
+function stored(title: string, group: Group, scenario: string): readonly Row[] {
+  const about = { group, scenario, rivals: RIVALS };
+  return [
+    { ...about, title, unit: 'µs', figure: 'srv_cpu_us_per_delivery' },
+    { ...about, title: `${title}, messages`, unit: '/s', figure: 'msgs_per_s' },
+  ];
 }
 
 function memory(title: string, scenario: string, figure: string, rivalGoal?: Goal): Row {
@@ -168,6 +246,8 @@ export const ROWS: readonly Row[] = [
   loginCost('login, PLAIN', 'login-plain'),
   loginCost('login, SCRAM-SHA-1', 'login-scram'),
   loginCost('login, PLAIN over TLS', 'login-tls'),
+  cost('resumption, PLAIN', 'resume', 'resume-plain', 'srv_cpu_ms_per_resume'),
+  cost('resumption, SCRAM-SHA-1', 'resume', 'resume-scram', 'srv_cpu_ms_per_resume'),
   memory('memory, connection', 'memory-plain', 'kib_per_conn', HALF),
   memory('memory, connection, TLS', 'memory-tls', 'kib_per_conn', { most: 1, isBelow: true }),
   memory('private memory', 'memory-plain', 'uss_kib_per_conn'),
@@ -176,4 +256,10 @@ export const ROWS: readonly Row[] = [
   latency('latency p99, 2000/s', 'open-2000', 'p99_ms'),
   latency('latency p50, 5000/s', 'open-5000', 'p50_ms'),
   latency('latency p99, 5000/s', 'open-5000', 'p99_ms', EQUAL),
+  ...stored('archived', 'store', 'store-w1'),
+  ...stored('archived, 8 under way', 'store', 'store-w8'),
+  ...stored('archived on disk', 'disk', 'disk-w1'),
+  ...stored('archived on disk, 8 under way', 'disk', 'disk-w8'),
+  cost('page of 50 from 10,000', 'page', 'page-10k', 'srv_cpu_ms_per_page'),
+  cost('page of 50 from 1,000,000', 'page', 'page-1m', 'srv_cpu_ms_per_page'),
 ];

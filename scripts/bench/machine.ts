@@ -49,6 +49,11 @@ export function packageVersion(name: string): string {
   return ask('dpkg-query', '-W', name)?.split('\t')[1] ?? 'of unknown version';
 }
 
+/** Whether a Debian package is there. */
+export function isInstalled(name: string): boolean {
+  return /^Status: .* installed$/m.test(ask('dpkg-query', '-s', name) ?? '');
+}
+
 /** Waits until other work leaves all but `NOISE_LIMIT` percent of a core alone, but no longer than `limit` milliseconds. */
 export async function waitUntilQuiet(limit: number, signal: AbortSignal): Promise<void> {
   const SAMPLE = 500;

@@ -79,7 +79,7 @@ function renderNotes(results: readonly Result[], measurements: readonly Measurem
   const noise = measureNoise(measurements);
   const troubled = measurements.filter((run) => troubleOf(run) > 0);
   return [
-    'Median [least..most] of the runs; less is better. Prosody is tuned and ejabberd as Debian starts it, unless the cell says otherwise.',
+    'Median [least..most] of the runs; less is better, but for what is counted per second (/s). Prosody is tuned and ejabberd as Debian starts it, unless the cell says otherwise.',
     `Goals: ${count(true)} met, ${count(false)} missed, ${count(undefined)} not valid.`,
     `Other processes took ${renderNumber(noise.median)} % of a core (median; at most ${renderNumber(noise.max)} %); above ${NOISE_LIMIT} % in ${noise.noisyRuns} of ${noise.runs} runs.`,
     ...(troubled.length > 0 ? [`Messages were lost, or clients failed: ${troubled.map(describeTrouble).join(', ')}.`] : []),

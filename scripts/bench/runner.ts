@@ -1,9 +1,9 @@
 // Runs the scenarios of all servers, round by round, so that a busy hour of the machine strikes all of them.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createSelfSigned } from '../../src/net/self-signed.ts';
-import type { Scenario, Size, Stage } from './catalog.ts';
+import type { Archive, Scenario, Size, Stage } from './catalog.ts';
 import { Child, findPorts } from './child.ts';
 import { runTool } from './load-tool.ts';
 import { waitUntilQuiet } from './machine.ts';
@@ -20,6 +20,8 @@ export interface Plan {
   readonly program: string;
   /** For everything the servers keep. */
   readonly folder: string;
+  /** For what is to be kept on a disk, which the other is not. */
+  readonly diskFolder: string;
   /** How long to wait for a quiet machine before a run, in milliseconds. */
   readonly patience: number;
   readonly signal: AbortSignal;
@@ -35,6 +37,14 @@ interface Running {
   readonly place: Place;
   readonly variant: string;
   readonly child: Child;
+}
+
+/** How a server is to be started. */
+interface Start {
+  readonly contender: Contender;
+  readonly place: Place;
+  readonly variant: string;
+  readonly hasArchive: boolean;
 }
 
 /** Runs all of it. What fails is told and left out. Rejects only when the signal is aborted; by then all servers are stopped. */
@@ -57,7 +67,8 @@ class Runner {
     const certs = createCertificates(folder);
     for (const contender of contenders) {
       this.#places.set(contender, await createPlace(join(folder, contender.name), certs));
-      if (contender.hasAccounts) await this.#attempt(contender, 'accounts', () => this.#createAccounts(contender));
+      if (contender.hasAccounts && stages.some(({ archive }) => !archive))
+        await this.#attempt(contender, 'accounts', () => this.#createAccounts(contender));
     }
     for (let round = 1; round <= rounds; round++) {
       if (rounds > 1) this.#plan.tell(`round ${round} of ${rounds}`);
@@ -68,24 +79,55 @@ class Runner {
   async #runStage(stage: Stage, contender: Contender, round: number): Promise<void> {
     const scenarios = stage.scenarios.filter(({ servers }) => servers?.includes(contender.name) ?? true);
     if (scenarios.length === 0 || this.#broken.has(contender)) return;
+    if (stage.archive && contender.missingForArchive() !== undefined) return;
+    const place = this.#places.get(contender)!;
     for (const variant of contender.variants[stage.load])
-      await this.#attempt(contender, variant, () =>
-        this.#with(contender, variant, async (running) => {
-          const background = stage.hasIdleClients ? await this.#holdClients(running) : undefined;
-          try {
-            for (const scenario of scenarios)
-              await this.#attempt(contender, scenario.name, () => this.#measure(running, scenario, round));
-          } finally {
-            await background?.stop();
-          }
-        }),
-      );
+      await this.#attempt(contender, variant, async () => {
+        const measureAll = async (running: Running): Promise<void> => {
+          for (const scenario of scenarios)
+            await this.#attempt(contender, scenario.name, () => this.#measure(running, scenario, round));
+        };
+        if (stage.archive) await this.#withArchive({ contender, place, variant, hasArchive: true }, stage.archive, measureAll);
+        else
+          await this.#with({ contender, place, variant, hasArchive: false }, async (running) => {
+            const background = stage.hasIdleClients ? await this.#holdClients(running) : undefined;
+            try {
+              await measureAll(running);
+            } finally {
+              await background?.stop();
+            }
+          });
+      });
+  }
+
+  /** Runs something while a server is up that has an archive, and nothing from before. */
+  async #withArchive(start: Start, archive: Archive, run: (running: Running) => Promise<void>): Promise<void> {
+    const { contender, place } = start;
+    const { diskFolder, folder, signal, size, tell } = this.#plan;
+    const fresh = { ...place, folder: join(archive.place === 'disk' ? diskFolder : folder, `${contender.name}-archive`) };
+    mkdirSync(join(fresh.folder, 'data'), { recursive: true });
+    try {
+      if (archive.seeded !== undefined) {
+        tell(`  ${contender.name}: writing archives of ${archive.seeded} messages`);
+        await contender.seed?.(fresh, archive.seeded, signal);
+      }
+      await this.#with({ ...start, place: fresh }, async (running) => {
+        await this.#load(running, ['--scenario', 'register', '--conc', '20', '--clients', String(archive.accounts(size))]);
+        if (archive.exchanged !== undefined) {
+          const exchange = ['--clients', '2', '--messages', String(archive.exchanged), '--window', '50', '--timeout', '300'];
+          await this.#load(running, ['--scenario', 'pairs', ...exchange]);
+        }
+        await run(running);
+      });
+    } finally {
+      rmSync(fresh.folder, { recursive: true, force: true });
+    }
   }
 
   async #measure(running: Running, scenario: Scenario, round: number): Promise<void> {
     const { keep, patience, signal, size, tell } = this.#plan;
     await waitUntilQuiet(patience, signal);
-    const cache = scenario.name === 'login-scram' ? ['--scram-cache', this.#scramCache(running.contender)] : [];
+    const cache = scenario.isScram ? ['--scram-cache', this.#scramCache(running.contender)] : [];
     const figures = await this.#load(running, [...scenario.options(size), ...cache], scenario.isWebSocket);
     const { name: server } = running.contender;
     const measurement: Measurement = { scenario: scenario.name, server, variant: running.variant, round, figures };
@@ -99,15 +141,16 @@ class Runner {
     const [variant] = contender.variants.full as [string];
     tell(`${contender.name}: ${size.accounts} accounts`);
     const scenarios = stages.flatMap((stage) => stage.scenarios);
+    const place = this.#places.get(contender)!;
     const { contacts } = scenarios.find((scenario) => scenario.contacts !== undefined) ?? {};
-    await this.#with(contender, variant, async (running) => {
+    await this.#with({ contender, place, variant, hasArchive: false }, async (running) => {
       const accounts = ['--clients', String(size.accounts), '--timeout', '300'];
       await this.#load(running, ['--scenario', 'register', '--conc', '20', ...accounts]);
       if (contacts !== undefined) {
         const clients = ['--clients', String(size.clients), '--contacts', String(contacts)];
         await this.#load(running, ['--scenario', 'roster', ...clients]);
       }
-      if (scenarios.some(({ name }) => name === 'login-scram')) {
+      if (scenarios.some(({ isScram }) => isScram)) {
         const cache = ['--scram-cache', this.#scramCache(contender), '--settle', '0'];
         await this.#load(running, ['--scenario', 'login', '--scram', ...cache, ...accounts]);
       }
@@ -139,11 +182,10 @@ class Runner {
   }
 
   /** Runs something while a server is up. */
-  async #with(contender: Contender, variant: string, run: (running: Running) => Promise<void>): Promise<void> {
+  async #with({ contender, place, variant, hasArchive }: Start, run: (running: Running) => Promise<void>): Promise<void> {
     const { signal, size } = this.#plan;
-    const place = this.#places.get(contender)!;
     signal.throwIfAborted();
-    const child = await Child.start(contender.prepare(place, variant), join(place.folder, 'output'));
+    const child = await Child.start(contender.prepare(place, variant, hasArchive), join(place.folder, 'output'));
     try {
       await child.waitForPorts([place.port, place.webPort], signal);
       await sleep(size.rest * 1000, undefined, { signal });
@@ -196,9 +238,14 @@ function label({ contender, variant }: Running): string {
 const GLANCE = [
   ['srv_cpu_us_per_delivery', 'µs CPU'],
   ['srv_cpu_ms_per_login', 'ms CPU'],
+  ['srv_cpu_ms_per_resume', 'ms CPU'],
+  ['srv_cpu_ms_per_page', 'ms CPU'],
   ['msgs_per_s', 'messages/s'],
   ['deliveries_per_s', 'deliveries/s'],
   ['logins_per_s', 'logins/s'],
+  ['resumes_per_s', 'resumptions/s'],
+  ['pages_per_s', 'pages/s'],
+  ['archived', 'in the archive'],
   ['kib_per_conn', 'KiB/connection'],
   ['p99_ms', 'ms p99'],
   ['other_cpu_pct', '% taken by others'],

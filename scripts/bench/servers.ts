@@ -1,10 +1,12 @@
 // The servers that are measured: how each is configured and started. All on loopback, with data and config of their own.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import type { Load, ServerName } from './catalog.ts';
 import type { Command } from './child.ts';
-import { ask, findCommand, packageVersion } from './machine.ts';
+import { ask, findCommand, isInstalled, packageVersion } from './machine.ts';
 import { SOURCES, TOP } from './places.ts';
+import { seedArchives } from './seed.ts';
 
 /** What a server is given. */
 export interface Place {
@@ -28,9 +30,13 @@ export interface Contender {
   readonly variants: Readonly<Record<Load, readonly string[]>>;
   /** What keeps it from being run here; undefined when nothing does. */
   readonly missing: () => string | undefined;
+  /** What it lacks to keep an archive, when it can be run otherwise. */
+  readonly missingForArchive: () => string | undefined;
   readonly version: () => string;
-  /** Writes its config, and says how to start it in the foreground. */
-  readonly prepare: (place: Place, variant: string) => Command;
+  /** Writes its config, and says how to start it in the foreground; with or without an archive of messages. */
+  readonly prepare: (place: Place, variant: string, hasArchive: boolean) => Command;
+  /** Fills the archives of user0 and user1 before the start. Only Parlance knows how. */
+  readonly seed?: (place: Place, messages: number, signal: AbortSignal) => Promise<void>;
 }
 
 const ONLY = { full: ['base'], low: ['base'], login: ['base'] };
@@ -41,23 +47,30 @@ const parlance: Contender = {
   hasAccounts: true,
   variants: ONLY,
   missing: () => undefined,
+  missingForArchive: () => undefined,
   version() {
     const { version } = JSON.parse(readFileSync(join(TOP, 'package.json'), 'utf8')) as { readonly version: string };
     const commit = ask('git', '-C', TOP, 'describe', '--always', '--dirty');
     return `parlance ${version}${commit === undefined ? '' : ` (${commit})`}, Node ${process.versions.node}`;
   },
-  prepare(place) {
-    const config = fillTemplate('parlance.yaml', place);
+  prepare(place, _, hasArchive) {
+    const config = fillTemplate('parlance.yaml', place, { MAM: hasArchive ? '{}' : 'false' });
     return {
       file: process.execPath,
       args: ['--max-semi-space-size=4', join(TOP, 'dist', 'src', 'main.js'), 'start', '--config', config],
     };
   },
+  seed: ({ folder }, messages, signal) => seedArchives(join(folder, 'data', 'parlance.sqlite'), messages, signal),
 };
 
 // With the default threshold Lua starts a full collection at each 5 % of heap growth, and with a few hundred clients most of the
 // CPU goes there. The default keeps less memory, so the logins, which tell memory, are measured with both.
 const PROSODY_TUNING = 'network_settings = { nagle = false }\ngc = { mode = "incremental"; threshold = 200 }';
+
+// By default it counts with each page what else there is, which costs a tenth of the page. Clients have no need of that.
+const PROSODY_ARCHIVE = `storage = { archive = "sql" }
+sql = { driver = "SQLite3"; database = "prosody.sqlite" }
+mam_include_total = false`;
 
 const prosody: Contender = {
   name: 'prosody',
@@ -65,9 +78,15 @@ const prosody: Contender = {
   hasAccounts: true,
   variants: { full: ['tuned'], low: ['tuned'], login: ['tuned', 'default'] },
   missing: () => (findCommand('prosody') ? undefined : 'prosody is not installed: apt install prosody'),
+  missingForArchive: () => (isInstalled('lua-dbi-sqlite3') ? undefined : 'prosody lacks SQLite: apt install lua-dbi-sqlite3'),
   version: () => `prosody ${packageVersion('prosody')}`,
-  prepare(place, variant) {
-    const config = fillTemplate('prosody.cfg.lua', place, variant === 'tuned' ? PROSODY_TUNING : '');
+  prepare(place, variant, hasArchive) {
+    const settings = {
+      TUNING: variant === 'tuned' ? PROSODY_TUNING : '',
+      ARCHIVE: hasArchive ? PROSODY_ARCHIVE : '',
+      MAM: hasArchive ? '"mam";' : '',
+    };
+    const config = fillTemplate('prosody.cfg.lua', place, settings);
     return { file: findCommand('prosody')!, args: ['--config', config, '-F'] };
   },
 };
@@ -78,10 +97,17 @@ const ejabberd: Contender = {
   hasAccounts: true,
   variants: { full: ['base'], low: ['nospin'], login: ['base'] },
   missing: () => (findCommand('erl') && findEjabberd() ? undefined : 'ejabberd is not installed: apt install ejabberd'),
+  missingForArchive: () =>
+    isInstalled('erlang-p1-sqlite3') ? undefined : 'ejabberd lacks SQLite: apt install erlang-p1-sqlite3',
   version: () => `ejabberd ${packageVersion('ejabberd')} (Erlang ${packageVersion('erlang-base')})`,
-  prepare(place, variant) {
+  prepare(place, variant, hasArchive) {
     const { folder, sparePort } = place;
-    const config = fillTemplate('ejabberd.yml', place);
+    const database = join(folder, 'data', 'ejabberd.sqlite');
+    if (hasArchive) createEjabberdTables(database);
+    const config = fillTemplate('ejabberd.yml', place, {
+      SQL: hasArchive ? `sql_type: sqlite\nsql_database: ${JSON.stringify(database)}\ndefault_db: mnesia` : '',
+      MAM: hasArchive ? 'mod_mam: { db_type: sql, assume_mam_usage: true, default: always }' : '',
+    });
     return {
       file: findCommand('erl')!,
       folder,
@@ -113,6 +139,7 @@ const relay: Contender = {
   hasAccounts: false,
   variants: ONLY,
   missing: () => undefined,
+  missingForArchive: () => 'the relay keeps nothing',
   version: () => `relay on Node ${process.versions.node}`,
   prepare: ({ certs, port, webPort }) => ({
     file: process.execPath,
@@ -127,13 +154,13 @@ const relay: Contender = {
 export const CONTENDERS: readonly Contender[] = [parlance, prosody, ejabberd, relay];
 
 /** Writes a config into the server's folder. Returns its path. */
-function fillTemplate(name: string, { folder, certs, port, webPort }: Place, tuning = ''): string {
+function fillTemplate(name: string, { folder, certs, port, webPort }: Place, settings: Readonly<Record<string, string>>): string {
   const values = new Map([
     ['FOLDER', folder],
     ['CERTS', certs],
     ['PORT', String(port)],
     ['WEB_PORT', String(webPort)],
-    ['TUNING', tuning],
+    ...Object.entries(settings),
   ]);
   const template = readFileSync(join(SOURCES, 'conf', `${name}.in`), 'utf8');
   const config = join(folder, name);
@@ -142,6 +169,14 @@ function fillTemplate(name: string, { folder, certs, port, webPort }: Place, tun
     template.replace(/@([A-Z_]+)@/g, (whole, key: string) => values.get(key) ?? whole),
   );
   return config;
+}
+
+/** This version does not make its tables itself. */
+function createEjabberdTables(file: string): void {
+  if (existsSync(file)) return;
+  const database = new Database(file);
+  database.exec(readFileSync('/usr/share/ejabberd/sql/lite.sql', 'utf8'));
+  database.close();
 }
 
 /** The folder of Erlang libraries that ejabberd is among: /usr/lib/<architecture> on Debian. */

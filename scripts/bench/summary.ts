@@ -120,9 +120,9 @@ export function isQuiet(measurement: Measurement): boolean {
   return (figureOf(measurement, 'other_cpu_pct') ?? 0) <= NOISE_LIMIT;
 }
 
-/** Messages that were lost, went astray or bounced, and clients that failed. */
+/** Messages that were lost, doubled or out of order, went astray or bounced, pages that lack some, and clients that failed. */
 export function troubleOf(measurement: Measurement): number {
-  const names = ['lost', 'misdirected', 'errors', 'fails', 'drops', 'incomplete'];
+  const names = ['lost', 'doubled', 'disordered', 'misdirected', 'errors', 'fails', 'drops', 'incomplete', 'short_pages'];
   return names.reduce((sum, name) => sum + (figureOf(measurement, name) ?? 0), 0);
 }
 
@@ -136,11 +136,14 @@ export function summarizeRow(row: Row, measurements: readonly Measurement[]): Re
   const runs = measurements.filter((run) => run.scenario === row.scenario && figureOf(run, row.figure) !== undefined);
   const cells = new Map<ServerName, Cell>();
   for (const server of SERVERS) {
-    const cell = bestOf(cellsOf(server, runs, row.figure));
+    const cell = bestOf(row, cellsOf(server, runs, row.figure));
     if (cell) cells.set(server, cell);
   }
   const own = cells.get('parlance');
-  const rival = bestOf(row.rivals.flatMap((server) => cells.get(server) ?? []));
+  const rival = bestOf(
+    row,
+    row.rivals.flatMap((server) => cells.get(server) ?? []),
+  );
   const relay = cells.get('relay');
   return {
     row,
@@ -182,8 +185,12 @@ function cellsOf(server: ServerName, runs: readonly Measurement[], figure: strin
   });
 }
 
-function bestOf(cells: readonly Cell[]): Cell | undefined {
-  return cells.reduce<Cell | undefined>((best, cell) => (best && best.median <= cell.median ? best : cell), undefined);
+function bestOf({ unit }: Row, cells: readonly Cell[]): Cell | undefined {
+  const sign = unit === '/s' ? -1 : 1;
+  return cells.reduce<Cell | undefined>(
+    (best, cell) => (best && sign * best.median <= sign * cell.median ? best : cell),
+    undefined,
+  );
 }
 
 function compare(own: Cell, other: Cell, goal: Goal | undefined): Ratio | undefined {

@@ -43,9 +43,13 @@ function settleConflict(stream: C2sStream, account: Jid, resource: string): stri
 
 /** A client that is there goes before one that may come back (XEP-0198): the one that has waited longest ends. */
 function makeRoom(resources: readonly Resource[]): boolean {
-  const waiting = resources.find((resource) => resource instanceof Session && resource.stream === undefined);
-  waiting?.replace();
-  return waiting !== undefined;
+  let longest: Session | undefined;
+  for (const each of resources) {
+    if (!(each instanceof Session) || each.waitingSince === undefined) continue;
+    if (longest === undefined || each.waitingSince < longest.waitingSince!) longest = each;
+  }
+  longest?.replace();
+  return longest !== undefined;
 }
 
 function prepare(resource: string): string {
@@ -69,6 +73,7 @@ function randomResource(): string {
 export function revive(host: Host, server: C2sServer, jid: Jid): Session | undefined {
   if (host.router.resource(jid)) return undefined;
   const session = new Session({ host, server, isAnonymous: false, jid });
+  session.waitingSince = performance.now();
   host.router.bind(session);
   return session;
 }

@@ -46,6 +46,8 @@ export class Session implements Resource {
   slots: unknown[] | undefined = undefined;
   /** Who keeps it when its line breaks; undefined when nobody does. */
   keeper: Keeper | undefined = undefined;
+  /** Since when it has been without a line, in milliseconds of performance.now(); undefined while it has one. */
+  waitingSince: number | undefined = undefined;
   /** How many stanzas of its client have been dealt with, in the order they came: whatever they are to change is durable. */
   handled = 0;
   #stream: C2sStream | undefined = undefined;
@@ -95,6 +97,7 @@ export class Session implements Resource {
   /** Speaks through this stream from now on. */
   attach(stream: C2sStream): void {
     this.#stream = stream;
+    this.waitingSince = undefined;
     stream.bound(this);
   }
 
@@ -102,13 +105,14 @@ export class Session implements Resource {
   detach(): C2sStream | undefined {
     const stream = this.#stream;
     this.#stream = undefined;
+    this.waitingSince ??= performance.now();
     return stream;
   }
 
   /** Its stream has ended; `isFinal` when both sides know that the session is over. */
   lineEnded(stream: C2sStream, isFinal: boolean): void {
     if (this.#stream !== stream) return;
-    this.#stream = undefined;
+    this.detach();
     if (!isFinal && !this.#closed && this.keeper?.keeps()) return;
     this.close();
   }

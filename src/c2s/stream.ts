@@ -201,8 +201,9 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#write(writeFooter(framed));
     this.#isClosing = true;
     this.#queue = undefined;
-    this.transport.end();
+    // First, since a transport that has nothing left to say may tell at once that it is closed.
     this.session?.lineEnded(this, error === undefined || !RESUMABLE.has(error.condition));
+    this.transport.end();
   }
 
   // ---- Reading

@@ -17,8 +17,12 @@ export interface Engine {
   /** For what is not done often: schema, migrations, queries of modules. */
   readonly knex: Knex;
   readonly stats: StorageStats;
+  /** Whether it writes cheaper what is put together first (Staging). */
+  readonly stages: boolean;
   /** SQL that is true when the column is in a list given as one value. */
   isIn(column: string): string;
+  /** What to write behind a table so that this index is used; '' where the database finds it by itself. */
+  useIndex(name: string): string;
   /** Makes a table, unless it is there. Columns are ready SQL; `key` is the primary key. */
   makeTable(name: string, columns: readonly string[], key: readonly string[]): Promise<void>;
   read(statement: Statement): Promise<readonly Row[]>;

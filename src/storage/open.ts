@@ -4,7 +4,10 @@ import type { Engine } from './engine.ts';
 import { migrate, prepareSchema } from './migrate.ts';
 import { Postgres } from './postgres.ts';
 import { SqliteFile, SqliteMemory } from './sqlite.ts';
+import { StagedArchiveStore, Staging } from './staged.ts';
 import {
+  type ArchiveStore,
+  type ArchiveStoreSpec,
   type Migration,
   type Storage,
   StorageError,
@@ -50,6 +53,7 @@ function openEngine(config: StorageConfig, log: Log): Engine {
 class SqlStorage implements Storage {
   readonly #engine: Engine;
   readonly #tables = new Set<string>();
+  readonly #stagings = new Map<string, Promise<Staging>>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -69,13 +73,24 @@ class SqlStorage implements Storage {
       const table = `${module}_${name}`.toLowerCase();
       await this.#make(table, spec);
       stores[name] =
-        spec.kind === 'map' ? new SqlMapStore(this.#engine, table, host, spec) : new SqlArchiveStore(this.#engine, table, host);
+        spec.kind === 'map' ? new SqlMapStore(this.#engine, table, host, spec) : await this.#openArchive(table, host, spec);
     }
     return stores as Stores<S>;
   }
 
   migrate(module: string, migrations: readonly Migration[]): Promise<void> {
     return migrate(this.#engine, module, migrations);
+  }
+
+  async #openArchive(table: string, host: string, { isBusy = false }: ArchiveStoreSpec): Promise<ArchiveStore> {
+    const sorted = new SqlArchiveStore(this.#engine, table, host);
+    if (!isBusy || !this.#engine.stages) return sorted;
+    let staging = this.#stagings.get(table);
+    if (!staging) {
+      this.#stagings.set(table, (staging = Staging.open(this.#engine, table)));
+      await this.#register((await staging).table);
+    }
+    return new StagedArchiveStore(sorted, await staging, host);
   }
 
   async erase(host: string, owner: string): Promise<void> {
@@ -86,14 +101,16 @@ class SqlStorage implements Storage {
     await this.#engine.write(
       tables.map((table) => ({ sql: `DELETE FROM "${table}" WHERE host = ? AND owner = ?`, values: [host, owner] })),
     );
+    for (const staging of this.#stagings.values()) (await staging).drop(host, owner);
   }
 
   async ping(): Promise<void> {
     await this.#engine.read({ sql: 'SELECT 1 AS one', values: [] });
   }
 
-  close(): Promise<void> {
-    return this.#engine.close();
+  async close(): Promise<void> {
+    for (const staging of this.#stagings.values()) await (await staging.catch(() => undefined))?.close();
+    await this.#engine.close();
   }
 
   async #make(table: string, spec: StoreSpec): Promise<void> {
@@ -116,7 +133,13 @@ class SqlStorage implements Storage {
       await engine.makeTable(table, columns, ['host', 'owner', 'id']);
       await engine.knex.raw(`CREATE INDEX IF NOT EXISTS "${table}_with" ON "${table}" (host, owner, "with", id)`);
     }
-    await engine.write([{ sql: 'INSERT INTO parlance_stores (name) VALUES (?) ON CONFLICT (name) DO NOTHING', values: [table] }]);
+    await this.#register(table);
     this.#tables.add(table);
+  }
+
+  /** What is in a registered table is erased with its owner. */
+  async #register(table: string): Promise<void> {
+    const sql = 'INSERT INTO parlance_stores (name) VALUES (?) ON CONFLICT (name) DO NOTHING';
+    await this.#engine.write([{ sql, values: [table] }]);
   }
 }

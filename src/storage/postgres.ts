@@ -32,6 +32,8 @@ const FULL = /^53(1|2)00$/;
 
 /** PostgreSQL: reads on a pool, writes in batches on one connection, each batch a transaction. */
 export class Postgres implements Engine {
+  /** It writes changes of rows, and pages only now and then. */
+  readonly stages = false;
   readonly knex: Knex;
   readonly stats: Counters;
   readonly #config: pg.ClientConfig;
@@ -61,6 +63,10 @@ export class Postgres implements Engine {
 
   isIn(column: string): string {
     return `${column} = ANY(?::text[])`;
+  }
+
+  useIndex(): string {
+    return '';
   }
 
   async makeTable(name: string, columns: readonly string[], key: readonly string[]): Promise<void> {

@@ -19,6 +19,9 @@ export class SqliteConnection {
     this.db.pragma('journal_mode = WAL');
     // In WAL mode only FULL syncs each commit: what is acknowledged survives power loss too.
     this.db.pragma('synchronous = FULL');
+    // A commit that does not fit in the cache is written twice, and so is what is copied from the log into the file too often.
+    this.db.pragma('cache_size = -32768');
+    this.db.pragma('wal_autocheckpoint = 16384');
   }
 
   /** The statement, prepared once. */

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import { Batches, type Outcome, type Pending } from './batches.ts';
 import { Counters, type Engine, type Row, type Statement } from './engine.ts';
 import { knexLog } from './knex-log.ts';
+import { packWrites, unpackOutcomes } from './packing.ts';
 import { bindable, SqliteConnection, type SqliteOutcome } from './sqlite-connection.ts';
 import type { WriterReply, WriterRequest } from './sqlite-writer.ts';
 import { StorageError } from './storage.ts';
@@ -16,6 +17,7 @@ import { StorageError } from './storage.ts';
 abstract class Sqlite implements Engine {
   readonly knex: Knex;
   abstract readonly stats: Counters;
+  abstract readonly stages: boolean;
   /** For reads. */
   protected readonly connection: SqliteConnection;
 
@@ -29,6 +31,10 @@ abstract class Sqlite implements Engine {
 
   isIn(column: string): string {
     return `${column} IN (SELECT value FROM json_each(?))`;
+  }
+
+  useIndex(name: string): string {
+    return ` INDEXED BY "${name}"`;
   }
 
   async makeTable(name: string, columns: readonly string[], key: readonly string[]): Promise<void> {
@@ -61,6 +67,7 @@ abstract class Sqlite implements Engine {
 
 /** SQLite in a file: written by a thread of its own. */
 export class SqliteFile extends Sqlite {
+  readonly stages = true;
   readonly stats: Counters;
   readonly #file: string;
   readonly #forKnex: SqliteConnection;
@@ -110,6 +117,7 @@ export class SqliteFile extends Sqlite {
 
 /** SQLite in memory: nothing is kept. For tests. */
 export class SqliteMemory extends Sqlite {
+  readonly stages = false;
   readonly stats = new Counters();
 
   constructor(log: Log) {
@@ -152,8 +160,8 @@ class Writer {
   }
 
   async commit(writes: readonly (readonly Statement[])[]): Promise<readonly SqliteOutcome[]> {
-    const reply = await this.#ask({ writes });
-    return reply === 'closed' ? [] : reply.outcomes;
+    const reply = await this.#ask(packWrites(writes));
+    return reply === 'closed' ? [] : unpackOutcomes(reply, writes);
   }
 
   async close(): Promise<void> {

@@ -95,6 +95,8 @@ export interface MapStoreSpec<T> {
 /** How a module declares an ArchiveStore. */
 export interface ArchiveStoreSpec {
   readonly kind: 'archive';
+  /** Items are added by many owners all the time and stay: new ones may be put together first, where that makes writing cheaper. */
+  readonly isBusy?: boolean;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a spec of any value type
@@ -116,8 +118,8 @@ export function mapStore<T>(spec: Partial<Omit<MapStoreSpec<T>, 'kind'>> = {}): 
 }
 
 /** Declares an ArchiveStore. */
-export function archiveStore(): ArchiveStoreSpec {
-  return { kind: 'archive' };
+export function archiveStore(spec: Omit<ArchiveStoreSpec, 'kind'> = {}): ArchiveStoreSpec {
+  return { kind: 'archive', ...spec };
 }
 
 /** A change of schema that a module brings for its own tables; applied once, never edited after a release. */

@@ -1,5 +1,5 @@
 import { firstIdAt, timeOf } from '../ids.ts';
-import type { Engine, Statement, Value } from './engine.ts';
+import type { Engine, Row, Statement, Value } from './engine.ts';
 import {
   type ArchiveFilter,
   type ArchiveItem,
@@ -131,23 +131,20 @@ export class SqlArchiveStore implements ArchiveStore {
     if (max <= 0) return { items: [], complete: (await this.count(owner, { ...filter, max: 1 })) === 0 };
     const { sql: where, values } = this.#where(owner, filter);
     const order = filter.last ? 'DESC' : 'ASC';
-    const sql = `SELECT id, "with", resource, tag, stanza FROM "${this.#table}" WHERE ${where} ORDER BY id ${order} LIMIT ?`;
+    const sql = `SELECT id, "with", resource, tag, stanza FROM ${this.#from(filter)} WHERE ${where} ORDER BY id ${order} LIMIT ?`;
     // One more than asked for tells whether there is more.
     const rows = await this.#engine.read({ sql, values: [...values, max + 1] });
-    const items = rows.slice(0, max).map((row) => ({
-      id: String(row['id']),
-      with: String(row['with']),
-      resource: String(row['resource']),
-      tag: Number(row['tag']),
-      stanza: String(row['stanza']),
-    }));
+    const items = rows.slice(0, max).map(toItem);
     return { items: filter.last ? items.reverse() : items, complete: rows.length <= max };
   }
 
-  async count(owner: string, filter: ArchiveFilter): Promise<number> {
-    const { sql: where, values } = this.#where(owner, filter);
+  /** As in ArchiveStore; `except` are not counted. */
+  async count(owner: string, filter: ArchiveFilter, except: readonly string[] = []): Promise<number> {
+    const where = this.#where(owner, filter);
+    const others = except.length === 0 ? '' : ` AND NOT ${this.#engine.isIn('id')}`;
     const limited = filter.max === undefined ? '' : ' LIMIT ?';
-    const sql = `SELECT count(*) AS n FROM (SELECT 1 FROM "${this.#table}" WHERE ${where}${limited}) AS found`;
+    const sql = `SELECT count(*) AS n FROM (SELECT 1 FROM ${this.#from(filter)} WHERE ${where.sql}${others}${limited}) AS found`;
+    const values = [...where.values, ...(except.length === 0 ? [] : [except])];
     const [row] = await this.#engine.read({
       sql,
       values: filter.max === undefined ? values : [...values, Math.max(0, filter.max)],
@@ -199,6 +196,12 @@ export class SqlArchiveStore implements ArchiveStore {
     return found;
   }
 
+  /** What concerns somebody is found in the index made for it: without figures of what is where, not every database would look there. */
+  #from({ with: other, ids }: ArchiveFilter): string {
+    const hint = other === undefined || ids !== undefined ? '' : this.#engine.useIndex(`${this.#table}_with`);
+    return `"${this.#table}"${hint}`;
+  }
+
   #where(owner: string, filter: ArchiveFilter): Statement {
     checkText(owner, 'an owner');
     const parts = ['host = ?', 'owner = ?'];
@@ -225,4 +228,15 @@ export class SqlArchiveStore implements ArchiveStore {
     }
     return { sql: parts.join(' AND '), values };
   }
+}
+
+/** An item as it is in its row. */
+export function toItem(row: Row): Required<ArchiveItem> {
+  return {
+    id: String(row['id']),
+    with: String(row['with']),
+    resource: String(row['resource']),
+    tag: Number(row['tag']),
+    stanza: String(row['stanza']),
+  };
 }

@@ -9,6 +9,8 @@
 
 static char input[8192];
 static size_t filled = 0;
+static char bound[3072];
+static int leaving = 0;
 
 static void say_from(xmpp_ctx_t *ctx, const char *kind, xmpp_stanza_t *stanza, const char *text)
 {
@@ -40,6 +42,7 @@ static void obey(xmpp_conn_t *conn, char *line)
 {
     xmpp_ctx_t *ctx = xmpp_conn_get_context(conn);
     if (strncmp(line, "quit", 4) == 0) {
+        leaving = 1;
         xmpp_disconnect(conn);
     } else if (strncmp(line, "send ", 5) == 0) {
         char *to = line + 5;
@@ -73,13 +76,20 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error
     xmpp_ctx_t *ctx = userdata;
     (void)stream_error;
     if (status == XMPP_CONN_CONNECT) {
+        const char *jid = xmpp_conn_get_bound_jid(conn);
         xmpp_handler_add(conn, on_presence, NULL, "presence", NULL, ctx);
         xmpp_handler_add(conn, on_message, NULL, "message", NULL, ctx);
-        xmpp_stanza_t *presence = xmpp_presence_new(ctx);
-        xmpp_send(conn, presence);
-        xmpp_stanza_release(presence);
         xmpp_timed_handler_add(conn, read_input, 50, ctx);
-        puts("ready");
+        /* The server makes another resource for each session that begins. */
+        if (jid && strcmp(jid, bound) == 0) {
+            puts("resumed");
+        } else {
+            xmpp_stanza_t *presence = xmpp_presence_new(ctx);
+            xmpp_send(conn, presence);
+            xmpp_stanza_release(presence);
+            snprintf(bound, sizeof bound, "%s", jid ? jid : "");
+            puts("ready");
+        }
         fflush(stdout);
     } else {
         fprintf(stderr, "gone %d\n", error);
@@ -89,16 +99,23 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error
 
 int main(int argc, char **argv)
 {
+    xmpp_sm_state_t *state = NULL;
     if (argc < 4) return 2;
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     xmpp_initialize();
     xmpp_ctx_t *ctx = xmpp_ctx_new(NULL, xmpp_get_default_logger(XMPP_LEVEL_WARN));
-    xmpp_conn_t *conn = xmpp_conn_new(ctx);
-    xmpp_conn_set_flags(conn, XMPP_CONN_FLAG_TRUST_TLS | XMPP_CONN_FLAG_MANDATORY_TLS);
-    xmpp_conn_set_jid(conn, argv[1]);
-    xmpp_conn_set_pass(conn, argv[2]);
-    if (xmpp_connect_client(conn, "127.0.0.1", (unsigned short)atoi(argv[3]), on_connection, ctx) == XMPP_EOK) xmpp_run(ctx);
-    xmpp_conn_release(conn);
+    while (!leaving) {
+        xmpp_conn_t *conn = xmpp_conn_new(ctx);
+        xmpp_conn_set_flags(conn, XMPP_CONN_FLAG_TRUST_TLS | XMPP_CONN_FLAG_MANDATORY_TLS);
+        xmpp_conn_set_jid(conn, argv[1]);
+        xmpp_conn_set_pass(conn, argv[2]);
+        if (state && xmpp_conn_set_sm_state(conn, state) != XMPP_EOK) xmpp_free_sm_state(state);
+        if (xmpp_connect_client(conn, "127.0.0.1", (unsigned short)atoi(argv[3]), on_connection, ctx) != XMPP_EOK) return 1;
+        xmpp_run(ctx);
+        state = xmpp_conn_get_sm_state(conn);
+        xmpp_conn_release(conn);
+    }
+    if (state) xmpp_free_sm_state(state);
     xmpp_ctx_free(ctx);
     xmpp_shutdown();
     return 0;

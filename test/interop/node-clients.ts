@@ -1,16 +1,27 @@
 // Clients that are JavaScript themselves: @xmpp/client over TCP with STARTTLS, over direct TLS and over WebSocket; strophe.js and
 // stanza.js over WebSocket.
+import type { EventEmitter } from 'node:events';
 import { client, jid as parseJid, xml } from '@xmpp/client';
 import { createClient } from 'stanza';
 import { $msg, $pres, Strophe } from 'strophe.js';
 import WebSocket from 'ws';
-import { bare, type Login, type Peer, Sightings } from './peer.ts';
+import { bare, type LastingPeer, type Login, Sightings } from './peer.ts';
+
+/** A wait long enough for a client to see that its line is broken, and short enough for a test. */
+const RECONNECT_AFTER = 20;
+
+declare module '@xmpp/client' {
+  interface Client {
+    readonly options: { service: string };
+    readonly streamManagement: EventEmitter;
+  }
+}
 
 // Browsers have one; Node has none before version 22.
 Object.assign(globalThis, { WebSocket });
 
 /** @xmpp/client, by the address it connects to. */
-export class XmppClientPeer implements Peer {
+export class XmppClientPeer implements LastingPeer {
   readonly #service: (login: Login) => string;
   readonly #sightings = new Sightings();
   #client: ReturnType<typeof client> | undefined = undefined;
@@ -23,6 +34,8 @@ export class XmppClientPeer implements Peer {
     const { username, password, domain } = login;
     const made = client({ service: this.#service(login), domain, username, password });
     this.#client = made;
+    Object.assign(made.reconnect, { delay: RECONNECT_AFTER });
+    made.streamManagement.on('resumed', () => this.#sightings.note('resumed'));
     made.on('error', (error: Error) => this.#sightings.note('error:', error.message));
     made.on('stanza', (stanza) => {
       const from = bare(String(stanza.attrs['from'] ?? ''));
@@ -31,6 +44,11 @@ export class XmppClientPeer implements Peer {
     });
     await made.start();
     await made.send(xml('presence'));
+  }
+
+  /** The next time that it connects, it does so to this address. */
+  move(service: string): void {
+    this.#client!.options.service = service;
   }
 
   sees(jid: string): Promise<void> {
@@ -45,6 +63,14 @@ export class XmppClientPeer implements Peer {
     return this.#sightings.wait('message', from, body);
   }
 
+  resumed(times: number): Promise<void> {
+    return this.#sightings.waitFor(times, 'resumed');
+  }
+
+  heard(from: string): readonly string[] {
+    return this.#sightings.all('message', from);
+  }
+
   async stop(): Promise<void> {
     await this.#client?.stop();
   }
@@ -57,18 +83,26 @@ interface DomElement {
 }
 
 /** strophe.js, by the address it connects to. */
-export class StrophePeer implements Peer {
+export class StrophePeer implements LastingPeer {
   readonly #service: (login: Login) => string;
   readonly #sightings = new Sightings();
   #connection: InstanceType<typeof Strophe.Connection> | undefined = undefined;
+  #isLeaving = false;
 
   constructor(service: (login: Login) => string) {
     this.#service = service;
   }
 
   async start(login: Login): Promise<void> {
-    const connection = new Strophe.Connection(this.#service(login));
+    const connection = new Strophe.Connection(this.#service(login), { enableStreamManagement: true });
     this.#connection = connection;
+    this.#connect(login);
+    await this.#sightings.wait('ready');
+  }
+
+  /** Its handlers are gone when it is disconnected, and reconnecting is left to whoever uses it. */
+  #connect(login: Login): void {
+    const connection = this.#connection!;
     const seePresence = (stanza: DomElement) => {
       if (!stanza.getAttribute('type')) this.#sightings.note('presence', bare(stanza.getAttribute('from') ?? ''));
       return true;
@@ -82,11 +116,13 @@ export class StrophePeer implements Peer {
     connection.addHandler(seeMessage, null as never, 'message');
     connection.connect(`${login.username}@${login.domain}/strophe`, login.password, (status: number, reason?: unknown) => {
       if (status === Strophe.Status.CONNECTED) {
+        if (connection.hasResumed()) return this.#sightings.note('resumed');
         connection.send($pres());
         this.#sightings.note('ready');
+      } else if (status === Strophe.Status.DISCONNECTED && !this.#isLeaving) {
+        setImmediate(() => this.#connect(login));
       } else this.#sightings.note('status', String(status), String(reason));
     });
-    await this.#sightings.wait('ready');
   }
 
   sees(jid: string): Promise<void> {
@@ -101,7 +137,16 @@ export class StrophePeer implements Peer {
     return this.#sightings.wait('message', from, body);
   }
 
+  resumed(times: number): Promise<void> {
+    return this.#sightings.waitFor(times, 'resumed');
+  }
+
+  heard(from: string): readonly string[] {
+    return this.#sightings.all('message', from);
+  }
+
   async stop(): Promise<void> {
+    this.#isLeaving = true;
     this.#connection?.disconnect('bye');
     await new Promise((resolve) => setImmediate(resolve));
     this.#connection?.reset();
@@ -109,7 +154,7 @@ export class StrophePeer implements Peer {
 }
 
 /** stanza.js over WebSocket. */
-export class StanzaPeer implements Peer {
+export class StanzaPeer implements LastingPeer {
   readonly #sightings = new Sightings();
   #client: ReturnType<typeof createClient> | undefined = undefined;
 
@@ -117,7 +162,8 @@ export class StanzaPeer implements Peer {
     const made = createClient({
       jid: `${login.username}@${login.domain}`,
       password: login.password,
-      autoReconnect: false,
+      autoReconnect: true,
+      maxReconnectBackoff: RECONNECT_AFTER / 1000,
       transports: { websocket: `ws://127.0.0.1:${login.http}/xmpp-websocket`, bosh: false },
     });
     this.#client = made;
@@ -128,6 +174,7 @@ export class StanzaPeer implements Peer {
     made.on('available', ({ from }) => this.#sightings.note('presence', bare(from)));
     made.on('chat', ({ from, body }) => this.#sightings.note('message', bare(from), body ?? ''));
     made.on('disconnected', () => this.#sightings.note('disconnected'));
+    made.on('stream:management:resumed', () => this.#sightings.note('resumed'));
     made.connect();
     await this.#sightings.wait('ready');
   }
@@ -142,6 +189,14 @@ export class StanzaPeer implements Peer {
 
   got(from: string, body: string): Promise<void> {
     return this.#sightings.wait('message', from, body);
+  }
+
+  resumed(times: number): Promise<void> {
+    return this.#sightings.waitFor(times, 'resumed');
+  }
+
+  heard(from: string): readonly string[] {
+    return this.#sightings.all('message', from);
   }
 
   async stop(): Promise<void> {

@@ -25,6 +25,14 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
+/** A client that takes its session up again by itself when its line breaks (XEP-0198). */
+export interface LastingPeer extends Peer {
+  /** Resolves when it has resumed so many times. */
+  resumed(times: number): Promise<void>;
+  /** All texts that it has received from this bare JID, in order. */
+  heard(from: string): readonly string[];
+}
+
 const PATIENCE = 30_000;
 
 /** What a client has seen so far, and who waits for more. */
@@ -38,11 +46,22 @@ export class Sightings {
     for (const wake of this.#waiting) wake();
   }
 
+  /** All of this kind that was seen, in order. */
+  all(...kind: readonly string[]): readonly string[] {
+    const prefix = `${kind.join(' ')} `;
+    return this.#seen.filter((each) => each.startsWith(prefix)).map((each) => each.slice(prefix.length));
+  }
+
   /** Resolves when this has been seen; rejects, with all that was seen instead, when it does not come. */
-  async wait(...what: readonly string[]): Promise<void> {
+  wait(...what: readonly string[]): Promise<void> {
+    return this.waitFor(1, ...what);
+  }
+
+  /** Resolves when this has been seen so many times. */
+  async waitFor(times: number, ...what: readonly string[]): Promise<void> {
     const wanted = what.join(' ');
     const deadline = Date.now() + PATIENCE;
-    while (!this.#seen.includes(wanted)) {
+    while (this.#seen.filter((each) => each === wanted).length < times) {
       const left = deadline - Date.now();
       if (left <= 0) throw new Error(`"${wanted}" was never seen; what was:\n${this.#seen.join('\n')}`);
       await new Promise<void>((resolve) => {
@@ -66,9 +85,9 @@ export function bare(jid: string): string {
 
 /**
  * A client in a program of its own, which takes lines (`send <to> <text>`, `quit`) and writes lines (`ready`, `presence <bare>`,
- * `message <bare> <text>`).
+ * `message <bare> <text>`, `resumed`).
  */
-export class ProgramPeer implements Peer {
+export class ProgramPeer implements LastingPeer {
   readonly #command: (login: Login) => readonly string[];
   readonly #sightings = new Sightings();
   #child: ChildProcess | undefined = undefined;
@@ -91,8 +110,31 @@ export class ProgramPeer implements Peer {
     return this.#sightings.wait('presence', jid);
   }
 
-  async send(to: string, body: string): Promise<void> {
-    this.#child!.stdin!.write(`send ${to} ${body}\n`);
+  send(to: string, body: string): Promise<void> {
+    return this.tell('send', to, body);
+  }
+
+  /** Gives the program a line. */
+  async tell(...words: readonly string[]): Promise<void> {
+    this.#child!.stdin!.write(`${words.join(' ')}\n`);
+  }
+
+  /** Resolves when the program has written this line. */
+  says(...words: readonly string[]): Promise<void> {
+    return this.#sightings.wait(...words);
+  }
+
+  /** What follows this in the lines that the program has written. */
+  said(...words: readonly string[]): readonly string[] {
+    return this.#sightings.all(...words);
+  }
+
+  resumed(times: number): Promise<void> {
+    return this.#sightings.waitFor(times, 'resumed');
+  }
+
+  heard(from: string): readonly string[] {
+    return this.#sightings.all('message', from);
   }
 
   got(from: string, body: string): Promise<void> {

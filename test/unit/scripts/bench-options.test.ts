@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { GROUPS, SERVERS } from '../../../scripts/bench/catalog.ts';
+import { GROUPS, ROWS, SERVERS, STAGES } from '../../../scripts/bench/catalog.ts';
 import { BenchError } from '../../../scripts/bench/errors.ts';
 import { chooseStages, readOptions } from '../../../scripts/bench/options.ts';
 
@@ -75,5 +75,35 @@ describe('The stages of the benchmark', () => {
   it('read memory from a freshly started server, and log in to one that has warmed up', () => {
     assert.deepEqual(namesOf(['memory']), [['memory-plain'], ['memory-tls']]);
     assert.deepEqual(namesOf(['login']), [['warm-up', 'warm-up-tls', 'login-plain', 'login-tls', 'login-scram']]);
+  });
+
+  it('compare resumptions with logins to the same server', () => {
+    assert.deepEqual(namesOf(['resume']), [['warm-up', 'login-plain', 'login-scram', 'resume-plain', 'resume-scram']]);
+  });
+
+  it('keep an archive only where that is measured, each with data of its own', () => {
+    assert.deepEqual(namesOf(['store', 'disk']), [
+      ['store-w1', 'store-w8'],
+      ['disk-w1', 'disk-w8'],
+    ]);
+    assert.deepEqual(namesOf(['page']), [['page-10k'], ['page-1m']]);
+    const places = (groups: Parameters<typeof chooseStages>[0]) => chooseStages(groups).map(({ archive }) => archive?.place);
+    assert.deepEqual(places(['store', 'disk', 'page']), ['memory', 'disk', 'memory', 'memory']);
+    const others = GROUPS.filter((group) => !['store', 'disk', 'page'].includes(group));
+    assert.deepEqual([...new Set(places(others))], [undefined]);
+  });
+
+  it('write into a database directly only for the server whose database they know', () => {
+    const seeded = STAGES.filter(({ archive }) => archive?.seeded !== undefined);
+    assert.deepEqual(
+      seeded.flatMap(({ scenarios }) => scenarios.map(({ servers }) => servers)),
+      [['parlance']],
+    );
+  });
+
+  it('yield every row of the table, in the group the row names', () => {
+    const scenarios = STAGES.flatMap((stage) => stage.scenarios);
+    for (const { group, scenario, title } of ROWS)
+      assert.ok(scenarios.find(({ name }) => name === scenario)?.groups.includes(group), title);
   });
 });

@@ -74,6 +74,13 @@ describe('A row of the benchmark', () => {
     assert.equal(summarizeRow(row({ rivals: ['prosody'] }), runs).toRival?.value, 0.5);
   });
 
+  it('takes the most for the best where it counts per second', () => {
+    const runs = [run('parlance', 900), run('prosody', 300, { variant: 'default' }), run('prosody', 400), run('ejabberd', 450)];
+    const { cells, toRival } = summarizeRow(row({ unit: '/s' }), runs);
+    assert.equal(cells.get('prosody')?.median, 400);
+    assert.equal(toRival?.value, 2);
+  });
+
   it('has no verdict without a goal, and no ratio without the other server', () => {
     const { rivalGoal: _, ...without } = row();
     const { toRival, toRelay } = summarizeRow(without, [run('parlance', 20), run('prosody', 40)]);
@@ -145,6 +152,7 @@ describe('Trouble', () => {
   it('is everything that was lost or failed', () => {
     const figures = { lost: 2, errors: 1, fails: 3, drops: 0, misdirected: 4, incomplete: 5 };
     assert.equal(troubleOf({ ...run('parlance', 1), figures }), 15);
+    assert.equal(troubleOf({ ...run('parlance', 1), figures: { doubled: 1, disordered: 2, short_pages: 3 } }), 6);
     assert.equal(troubleOf(run('parlance', 1)), 0);
   });
 });
