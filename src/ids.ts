@@ -78,7 +78,12 @@ const SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 
 /** When an id was made, in milliseconds since 1970; undefined for what is no id of ours, whoever wrote it. */
 export function timeOf(id: string): number | undefined {
-  return SHAPE.test(id) ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : undefined;
+  return SHAPE.test(id) ? Number.parseInt(id.slice(0, 8), 16) * 0x10000 + Number.parseInt(id.slice(9, 13), 16) : undefined;
+}
+
+/** Whether this has the form of an id of ours, whoever wrote it. */
+export function isSortableId(id: string): boolean {
+  return SHAPE.test(id);
 }
 
 /** The smallest id that could be made at this time or later, for use as a bound; milliseconds since 1970. */

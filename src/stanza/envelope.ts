@@ -38,9 +38,12 @@ export class Envelope {
    */
   wait(promise: Promise<unknown>): void {
     // Somebody else may refuse the stanza first, and then nobody listens.
-    promise.catch(() => {});
-    this.#stored = this.#stored ? Promise.all([this.#stored, promise]) : promise;
-    this.#stored.catch(() => {});
+    promise.catch(ignore);
+    if (!this.#stored) this.#stored = promise;
+    else {
+      this.#stored = this.#stored.then(() => promise);
+      this.#stored.catch(ignore);
+    }
   }
 
   /** What is waited for; undefined when nothing is. Rejects with what keeps it from being stored. */
@@ -48,3 +51,5 @@ export class Envelope {
     return this.#stored;
   }
 }
+
+function ignore(): void {}

@@ -39,11 +39,20 @@ export class Batches {
   }
 
   /** Queues a write. Resolves once it is durable; rejects with StorageError. */
-  async write(statements: readonly Statement[]): Promise<readonly number[]> {
-    const { counters } = this;
-    while (counters.queuedBytes > MAX_QUEUED_BYTES) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (this.#isClosed) throw new StorageError('unavailable', 'the storage is closed');
+  write(statements: readonly Statement[]): Promise<readonly number[]> {
+    if (this.counters.queuedBytes > MAX_QUEUED_BYTES) return this.#waitAndWrite(statements);
+    return this.#enqueue(statements);
+  }
+
+  async #waitAndWrite(statements: readonly Statement[]): Promise<readonly number[]> {
+    while (this.counters.queuedBytes > MAX_QUEUED_BYTES) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return this.#enqueue(statements);
+  }
+
+  #enqueue(statements: readonly Statement[]): Promise<readonly number[]> {
     return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(new StorageError('unavailable', 'the storage is closed'));
+      const { counters } = this;
       const bytes = weigh(statements);
       counters.queued++;
       counters.queuedBytes += bytes;

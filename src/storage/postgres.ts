@@ -125,11 +125,14 @@ export class Postgres implements Engine {
     const client = await this.#connect();
     try {
       await client.query('BEGIN');
-      const changes: number[][] = [];
-      for (const statements of writes) {
-        const counts: number[] = [];
-        for (const statement of statements) counts.push((await client.query(this.#prepare(statement))).rowCount ?? 0);
-        changes.push(counts);
+      const changes: (readonly number[])[] = [];
+      for (let i = 0; i < writes.length; ) {
+        const rows = rowsFrom(writes, i);
+        if (rows.length > 1) {
+          await client.query(this.#prepare(joinRows(rows)));
+          for (const _ of rows) changes.push(ONE);
+          i += rows.length;
+        } else changes.push(await this.#run(client, writes[i++]!));
       }
       await client.query('COMMIT');
       return changes;
@@ -139,6 +142,12 @@ export class Postgres implements Engine {
       else this.#drop(client);
       throw error;
     }
+  }
+
+  async #run(client: pg.Client, statements: readonly Statement[]): Promise<readonly number[]> {
+    const counts: number[] = [];
+    for (const statement of statements) counts.push((await client.query(this.#prepare(statement))).rowCount ?? 0);
+    return counts;
   }
 
   async #connect(): Promise<pg.Client> {
@@ -177,6 +186,31 @@ export class Postgres implements Engine {
     }
     return { name: nameOf(sql), text, values: [...values] };
   }
+}
+
+/** Rows added by one statement at most. */
+const MOST_ROWS = 64;
+const ONE: readonly number[] = [1];
+/** A statement that adds one row or fails. */
+const ADDS_ROW = /^INSERT INTO "\w+" \([^()]*\) VALUES (?<row>\([?, ]+\))$/;
+
+/** The writes from here on that each add a row by the same statement: what is asked of the server in one go costs it once. */
+function rowsFrom(writes: readonly (readonly Statement[])[], start: number): readonly Statement[] {
+  const first = writes[start]!;
+  if (first.length !== 1 || !ADDS_ROW.test(first[0]!.sql)) return first.slice(0, 1);
+  const rows: Statement[] = [];
+  for (let i = start; i < writes.length && rows.length < MOST_ROWS; i++) {
+    const statements = writes[i]!;
+    if (statements.length !== 1 || statements[0]!.sql !== first[0]!.sql) break;
+    rows.push(statements[0]!);
+  }
+  return rows;
+}
+
+function joinRows(rows: readonly Statement[]): Statement {
+  const { sql } = rows[0]!;
+  const row = ADDS_ROW.exec(sql)?.groups?.['row'] ?? '';
+  return { sql: sql + `, ${row}`.repeat(rows.length - 1), values: rows.flatMap(({ values }) => values) };
 }
 
 const names = new Map<string, string>();

@@ -1,4 +1,4 @@
-import { timeOf } from '../ids.ts';
+import { firstIdAt, isSortableId, timeOf } from '../ids.ts';
 import type { Engine, Statement } from './engine.ts';
 import type { ArchiveFilter, ArchiveItem, ArchivePage, ArchiveStore } from './storage.ts';
 import { checkText, type SqlArchiveStore, toItem } from './stores.ts';
@@ -22,7 +22,7 @@ const LONGEST = 5000;
 const SLICE = 500;
 /** Items taken out of the table at once, which lie one behind the other. */
 const REMOVED_AT_ONCE = 4000;
-/** Ids made longer ago than this are not new, in milliseconds: there may be one like it already, which only the sorted table tells. */
+/** Ids made longer ago than this, or twice this, are not new, in milliseconds: the sorted table tells whether there is one like it. */
 const NEW = 10_000;
 
 /**
@@ -37,9 +37,13 @@ export class Staging {
   readonly #byOwner = new Map<string, Recent>();
   readonly #select: string;
   #count = 0;
+  /** Ids from here on are new; and since when that is so, in milliseconds since 1970. */
+  #newFrom = '';
+  #newSince = 0;
   #next = 1;
-  /** The last item that is durable, and the last that was taken out of the table again. */
-  #durable = 0;
+  /** The numbers of those that are being written, ascending. */
+  readonly #pending = new Set<number>();
+  /** The last number that was taken out of the table again. */
   #removed = 0;
   #sorting: Promise<void> | undefined = undefined;
   #timer: NodeJS.Timeout | undefined = undefined;
@@ -70,23 +74,33 @@ export class Staging {
   }
 
   /** Writes a new item. Resolves once it is durable, and is found from then on. */
-  async append(host: string, owner: string, item: Item): Promise<void> {
+  append(host: string, owner: string, item: Item): Promise<void> {
     // Items that cannot be sorted in would fill the memory: whoever adds more is told what keeps them from it.
-    if (this.#count >= 4 * MOST) await this.#begin();
+    if (this.#count >= 4 * MOST) return this.#begin().then(() => this.append(host, owner, item));
     const seq = this.#next++;
     const { id, with: other, resource, tag, stanza } = item;
-    await this.#engine.write([{ sql: this.#insert, values: [seq, host, owner, id, other, resource, tag, stanza] }]);
-    // Writes are done in the order in which they were asked for: whatever has a smaller number is durable, or has failed.
-    this.#durable = seq;
-    const key = keyOf(host, owner);
-    const recent = this.#byOwner.get(key);
-    if (recent) {
-      recent.seqs.push(seq);
-      if (id > recent.last) recent.last = id;
-    } else this.#byOwner.set(key, { host, owner, seqs: [seq], last: id });
-    this.#count++;
-    if (this.#count >= MOST) void this.#begin();
-    else this.#timer ??= setTimeout(() => void this.#begin(), LONGEST).unref();
+    const statement = { sql: this.#insert, values: [seq, host, owner, id, other, resource, tag, stanza] };
+    this.#pending.add(seq);
+    return this.#engine.write([statement]).then(
+      () => {
+        this.#pending.delete(seq);
+        this.#note(host, owner, { seq, id });
+      },
+      (error: unknown) => {
+        this.#pending.delete(seq);
+        throw error;
+      },
+    );
+  }
+
+  /** Whether an id was made so lately that no item before this process can have it. */
+  isNew(id: string): boolean {
+    const now = Date.now();
+    if (now - this.#newSince > NEW) {
+      this.#newSince = now;
+      this.#newFrom = firstIdAt(now - NEW);
+    }
+    return id > this.#newFrom && isSortableId(id);
   }
 
   /** The greatest id among the items of an owner that are not sorted in; undefined when there are none. */
@@ -133,6 +147,23 @@ export class Staging {
     await this.#sorting?.catch(() => {});
   }
 
+  #note(host: string, owner: string, { seq, id }: { seq: number; id: string }): void {
+    const key = keyOf(host, owner);
+    const recent = this.#byOwner.get(key);
+    if (recent) {
+      recent.seqs.push(seq);
+      if (id > recent.last) recent.last = id;
+    } else this.#byOwner.set(key, { host, owner, seqs: [seq], last: id });
+    if (++this.#count >= MOST) void this.#begin();
+    else this.#timer ??= setTimeout(() => void this.#begin(), LONGEST).unref();
+  }
+
+  /** All up to this number are durable, or have failed. */
+  get #durable(): number {
+    for (const seq of this.#pending) return seq - 1;
+    return this.#next - 1;
+  }
+
   #begin(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -152,7 +183,8 @@ export class Staging {
     for (const key of [...this.#byOwner.keys()].sort()) {
       const recent = this.#byOwner.get(key);
       if (!recent) continue;
-      // Numbers rise, so that those of this round stand first.
+      // Those of this round first: what had to wait to be written may be out of order.
+      recent.seqs.sort((a, b) => a - b);
       const after = recent.seqs.findIndex((seq) => seq > last);
       const count = after < 0 ? recent.seqs.length : after;
       slice.push({ recent, count });
@@ -205,19 +237,21 @@ export class StagedArchiveStore implements ArchiveStore {
     this.#host = host;
   }
 
-  async append(owner: string, item: ArchiveItem): Promise<void> {
-    const time = timeOf(item.id);
-    if (time === undefined || time < Date.now() - NEW) return this.#sorted.append(owner, item);
+  append(owner: string, item: ArchiveItem): Promise<void> {
+    if (!this.#staging.isNew(item.id)) return this.#sorted.append(owner, item);
     const { id, with: other, resource = '', tag = 0, stanza } = item;
-    checkText(owner, 'an owner');
-    checkText(other, 'an item');
-    checkText(resource, 'an item');
-    checkText(stanza, 'an item');
+    try {
+      checkText(owner, 'an owner');
+      checkText(other, 'an item');
+      checkText(resource, 'an item');
+      checkText(stanza, 'an item');
+    } catch (error) {
+      return Promise.reject(error);
+    }
     // A new id is greater than all others, nearly always; whether one is there already the sorted table tells, where it has to be unique.
     const last = this.#staging.lastOf(this.#host, owner);
     if (last !== undefined && last >= id) {
-      await this.#staging.settle(this.#host, owner);
-      return this.#sorted.append(owner, item);
+      return this.#staging.settle(this.#host, owner).then(() => this.#sorted.append(owner, item));
     }
     return this.#staging.append(this.#host, owner, { id, with: other, resource, tag, stanza });
   }

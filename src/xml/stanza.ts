@@ -142,6 +142,7 @@ export class Stanza implements StanzaHead {
   readonly to: string | undefined;
   readonly lang: string | undefined;
   readonly #body: Body;
+  #text: string | undefined = undefined;
 
   private constructor(head: StanzaHead, body: Body, from: string | undefined, to: string | undefined) {
     this.name = head.name;
@@ -268,6 +269,11 @@ export class Stanza implements StanzaHead {
     if (from !== undefined) head += ` from='${toWire(escapeXml(from))}'`;
     if (to !== undefined) head += ` to='${toWire(escapeXml(to))}'`;
     return head + this.#body.rest;
+  }
+
+  /** It as XML text that stands alone. Made once, since both ends of a conversation keep the same. */
+  get standalone(): string {
+    return (this.#text ??= fromWire(this.wire(true)));
   }
 
   /** Whether it has a prefix, and its children without one are in the namespace of the stream. */

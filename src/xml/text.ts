@@ -3,14 +3,13 @@ import { Element } from './element.ts';
 import { serialize } from './serialize.ts';
 import { parseMessage } from './splitter.ts';
 import type { Stanza } from './stanza.ts';
-import { fromWire } from './wire.ts';
 
 /** What we have kept ourselves was within its sender's limits; these only bound what a damaged database may cost. */
 const LIMITS = { maxBytes: 1 << 26, maxDepth: 1024, maxAttributes: 1024, maxElements: 1_000_000 };
 
 /** A stanza as XML text that stands alone, to be kept. */
 export function writeStanza(stanza: Stanza): string {
-  return fromWire(stanza.wire(true));
+  return stanza.standalone;
 }
 
 /** Reads a stanza that was kept. Throws XmlError when the text is not one well-formed element. */
