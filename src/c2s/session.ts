@@ -90,7 +90,7 @@ export class Session implements Resource {
     const end = (): void => {
       if (this.#held === held) this.#held = undefined;
     };
-    const held: Promise<void> = (this.#held ? Promise.all([this.#held, promise]) : promise).then(end, end);
+    const held: Promise<void> = (this.#held ? Promise.allSettled([this.#held, promise]) : promise).then(end, end);
     this.#held = held;
   }
 
@@ -177,12 +177,14 @@ export class Session implements Resource {
     const done = pending.catch((error: unknown) => this.#refuse(env, error));
     const count = ++this.#handCount;
     const bytes = (this.#handBytes += env.stanza.size);
-    this.#follow(done);
-    return env.isBeingStored && count < MOST_AT_ONCE && bytes < MOST_BYTES_AT_ONCE ? undefined : done;
+    const all = this.#follow(done);
+    if (!env.isBeingStored) return done;
+    // Once all have been dealt with there is room for as many again.
+    return count < MOST_AT_ONCE && bytes < MOST_BYTES_AT_ONCE ? undefined : all;
   }
 
-  /** One more stanza is dealt with once this has resolved, and all that came before it has been dealt with. */
-  #follow(done: Promise<void>): void {
+  /** One more stanza is dealt with once this has resolved, and all that came before it has been dealt with: then the result resolves. */
+  #follow(done: Promise<void>): Promise<void> {
     const before = this.#inHand;
     const end = (): void => {
       this.handled++;
@@ -191,6 +193,7 @@ export class Session implements Resource {
     // A StreamError is for whoever waits for `done`: only hooks throw one, and then the line is paused.
     const all: Promise<void> = (before ? before.then(() => done) : done).then(end, end);
     this.#inHand = all;
+    return all;
   }
 
   /** Stamps the sender and reads the addressee (RFC 6120 section 8.1.2.1). */

@@ -44,7 +44,7 @@ export async function exportAccount(
   const storage = await openStorage(config.storage, silent);
   const progress = new Progress(terminal, now);
   try {
-    const { messages } = await storage.open(account.domain, 'mam', { messages: archiveStore() });
+    const { messages } = await storage.open(account.domain, 'mam', { messages: archiveStore({ isBusy: true }) });
     const chunks = exportArchive({ messages, account, format: options.format, ...period });
     await writeAll(terminal, progress.watch(chunks));
   } finally {
