@@ -156,8 +156,8 @@ export default defineModule({
     }
 
     /** In the background: nobody waits for a search (XEP-0424 section 4). */
-    async function retract({ owner, with: other, id, stanza }: Stored): Promise<void> {
-      if (readRetraction(stanza)) await retractions.retract(owner, other, stanza, id);
+    function retract({ owner, with: other, id, stanza }: Stored): Promise<void> | undefined {
+      return readRetraction(stanza) && retractions.retract(owner, other, stanza, id).then(() => {});
     }
 
     function onPage({ origin, reachedEnd }: PageRead): void {

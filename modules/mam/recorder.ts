@@ -105,13 +105,9 @@ export class Recorder {
   #write(env: Envelope, owner: string, item: Required<Omit<ArchiveItem, 'stanza'>>): void {
     const { stanza } = env;
     const { messages, stored } = this.#parts;
+    const { id, with: other, tag } = item;
     const appended = messages.append(owner, { ...item, stanza: writeStanza(stanza) });
-    env.wait(appended);
-    appended.then(
-      () => stored.emit({ owner, id: item.id, with: item.with, tag: item.tag, stanza }),
-      // The sender is told by whoever waits for it.
-      () => {},
-    );
+    env.wait(appended.then(() => stored.emit({ owner, id, with: other, tag, stanza })));
   }
 
   /** What bounces was not received (XEP-0313 section 6.1): RFC 6121 section 8.5.3.2.1. */
