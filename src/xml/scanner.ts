@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer';
+import { CHILD, CHILD_SIZE, NO_XMLNS, UNCLEAR_XMLNS } from './body.ts';
 import { AMPERSAND, checkDeclaration, WHITE, XmlError } from './chars.ts';
 import { HeadNotes, readHeader } from './described.ts';
 import { Lexer } from './lexer.ts';
 import { Namespaces } from './namespaces.ts';
 import type { Root, SplitterLimits, StreamHeader } from './splitter.ts';
-import { CHILD, CHILD_SIZE, NO_XMLNS, type Stanza, UNCLEAR_XMLNS } from './stanza.ts';
+import type { Stanza } from './stanza.ts';
 import { attributeOf, checkDefault, PLACE, PLACE_SIZE, tag } from './start-tag.ts';
 import { latin1, utf8 } from './wire.ts';
 
