@@ -47,6 +47,9 @@ export class Box {
   /** What is on its way, by id. */
   #handed: Map<string, Handed> | undefined = undefined;
   #removing: Promise<unknown> | undefined = undefined;
+  /** What was removed since somebody began to read, and may be on the page all the same. */
+  #removed: Set<string> | undefined = undefined;
+  #readers = 0;
 
   constructor(owner: string, settings: BoxSettings) {
     this.owner = owner;
@@ -95,10 +98,19 @@ export class Box {
 
   /** The next messages behind `after`, without those that are on their way already. */
   async read(after: string | undefined, max: number): Promise<WaitingPage> {
+    this.#readers++;
+    try {
+      return await this.#read(after, max);
+    } finally {
+      if (--this.#readers === 0) this.#removed = undefined;
+    }
+  }
+
+  async #read(after: string | undefined, max: number): Promise<WaitingPage> {
     const own = await this.#settings.messages.query(this.owner, { ...(after !== undefined && { after }), max });
     const archived = await this.backlog.read(after, max);
-    const handed = this.#handed;
-    const kept = own.items.filter(({ id }) => !handed?.has(id)).map((item) => ({ ...item, isArchived: false }));
+    const isFree = ({ id }: ArchiveItem) => this.#handed?.has(id) !== true && this.#removed?.has(id) !== true;
+    const kept = own.items.filter(isFree).map((item) => ({ ...item, isArchived: false }));
     // Of two pages that end at different places, only what both cover can be put in order.
     const ends = [own.complete ? undefined : own.items.at(-1)?.id, archived.complete ? undefined : archived.last];
     const end = ends.filter((id) => id !== undefined).sort()[0];
@@ -155,9 +167,16 @@ export class Box {
   }
 
   #settleArrived(id: string, { item }: Handed): Promise<void> {
-    const found = item ? Promise.resolve([item]) : this.#settings.messages.query(this.owner, { ids: [id] }).then(({ items }) => items);
+    const found = item
+      ? Promise.resolve([item])
+      : this.#settings.messages.query(this.owner, { ids: [id] }).then(({ items }) => items);
     const settled = found
-      .then((items) => this.settle(items.map((each) => ({ ...each, isArchived: false })), true))
+      .then((items) =>
+        this.settle(
+          items.map((each) => ({ ...each, isArchived: false })),
+          true,
+        ),
+      )
       .finally(() => void this.#handed?.delete(id));
     const removing: Promise<unknown> = Promise.allSettled([this.#removing, settled]).then(() => {
       if (this.#removing === removing) this.#removing = undefined;
@@ -219,6 +238,7 @@ export class Box {
 
   async #remove(items: readonly ArchiveItem[]): Promise<void> {
     if (items.length === 0) return;
+    if (this.#readers > 0) for (const { id } of items) (this.#removed ??= new Set()).add(id);
     const removed = await this.#settings.messages.remove(this.owner, { ids: items.map(({ id }) => id) });
     this.#count -= removed;
     if (this.#count === 0) this.#bytes = 0;

@@ -66,19 +66,24 @@ export class Delivery {
   }
 
   async #empty(box: Box, resource: Resource, interrupted: () => void): Promise<void> {
+    // What is in the archive from here on is news for everybody.
+    const since = sortableId();
     // Where nothing has to be waited for, the presence that brings the messages is broadcast before they come.
     await new Promise((resolve) => setImmediate(resolve));
     await box.load();
     await box.expire();
-    // What is in the archive from here on is news for everybody.
-    const since = sortableId();
     let reads: boolean | undefined;
     let isFar = false;
     for (let after: string | undefined; ; ) {
       const { begun, isAppending } = box;
+      const from = after;
       const { items, last, complete } = await box.read(after, PAGE);
       isFar ||= last !== undefined;
-      if (items.some(({ isArchived }) => isArchived)) reads ??= await this.#parts.readsArchive(resource);
+      if (reads === undefined && items.some(({ isArchived }) => isArchived)) {
+        reads = await this.#parts.readsArchive(resource);
+        // Somebody may have these by now.
+        continue;
+      }
       const wanted = reads ? items.filter(({ id, isArchived }) => !isArchived || id > since) : items;
       if (!(await this.#give(box, { resource, items: wanted, interrupted }))) break;
       after = last ?? after;
@@ -95,6 +100,8 @@ export class Delivery {
         return;
       }
       await box.settled();
+      // What was being written may belong before what was read; that is on its way, and will not be read again.
+      after = from;
     }
     box.target = undefined;
     interrupted();

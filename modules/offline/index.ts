@@ -1,6 +1,5 @@
 // XEP-0160: messages for who is offline are kept until somebody of the account comes online. XEP-0013: or until they are asked for.
 import {
-  type ArchiveItem,
   archiveStore,
   defineModule,
   type Envelope,
@@ -13,14 +12,13 @@ import {
   Priority,
   type Resource,
   type Session,
-  sortableId,
   type Verdict,
-  writeStanza,
 } from '#core';
 import mam, { type Reading } from '../mam/index.ts';
-import { Backlog, type Waiting } from './backlog.ts';
+import { Backlog } from './backlog.ts';
 import { type Box, Boxes } from './box.ts';
-import { Delivery, KEPT_HERE, withoutForgedDelay } from './delivery.ts';
+import { Delivery, KEPT_HERE } from './delivery.ts';
+import { Fates, itemOf } from './fates.ts';
 import { Marks, type StoredMark } from './mark.ts';
 import { Readers } from './readers.ts';
 import { NS_OFFLINE, Retrieval } from './retrieval.ts';
@@ -34,8 +32,8 @@ const NOTE_EVERY = 1000;
 
 /** What other modules get from this one. */
 export interface OfflineApi {
-  /** Notes which messages an account has got. Resolves once that is durable: after a crash they do not come again. */
-  note(username: string): Promise<unknown>;
+  /** Notes which messages an account has got. Resolves once that is durable: after a crash they do not come again. Undefined when it is. */
+  note(username: string): Promise<unknown> | undefined;
   /** A client that was given a kept message before the server was restarted may still confirm it. */
   givenBefore(handover: Handover): void;
 }
@@ -81,15 +79,16 @@ export default defineModule({
     const delivery = new Delivery({ domain, router, log, stopping, readsArchive: (resource) => readers.reads(resource) });
     // Clients that fetch for themselves: they and their account's others are not given anything (XEP-0013 section 2.2).
     const fetchers = keep('fetchers', () => new WeakSet<Resource>());
+    const fates = new Fates({ domain, marks, boxes, log, recipients: ctx.recipients });
     const retrieval = new Retrieval({ boxes, domain, router, fetchers });
 
     on(hooks.messageUndeliverable, keepMessage, Priority.serve);
     on(hooks.messageReceived, putBehind, BEFORE_DELIVERY);
     on(hooks.presenceSent, deliver, Priority.record);
     on(hooks.iqReceived, retrieval.refuseOthers, Priority.guard);
-    on(signals.messageGiven, noteGiven);
-    on(signals.messageArrived, (handover) => noteFate(handover, true));
-    on(signals.messageReturned, (handover) => noteFate(handover, false));
+    on(signals.messageGiven, fates.given);
+    on(signals.messageArrived, fates.arrived);
+    on(signals.messageReturned, fates.returned);
     on(signals.sessionClosed, passOn);
     on(signals.accountDeleted, forget);
     if (archive) on(archive.reading, noteReading);
@@ -129,46 +128,16 @@ export default defineModule({
       if (to.local === '') return;
       const { keptAs } = stanza;
       if (keptAs === undefined && judge(stanza) !== 'keep') return;
+      if (keptAs !== undefined) marks.get(to.local).coming(keptAs);
       const target = boxes.peek(to.local)?.target;
-      if (!target) return keptAs === undefined ? keepUntilConfirmed(env) : undefined;
-      if (to.resource !== '' && to.full !== target.jid.full) return;
-      // Others have their messages already, and are to get this one now.
-      if (takers(to.bare).length > 1) return;
+      // Where there are others, they have their messages already, and are to get this one now.
+      const isDirect = !target || (to.resource === '' ? takers(to.bare).length > 1 : to.full !== target.jid.full);
+      if (isDirect) return keptAs === undefined ? fates.keepUntilConfirmed(env) : undefined;
       if (keptAs === undefined) return append(env);
       const stored = env.stored ?? Promise.resolve();
       boxes.get(to.local).putBehind(stored);
       marks.get(to.local).waits(keptAs);
       return stored.then(() => HANDLED);
-    }
-
-    /** A message that nothing else keeps is kept here while it is on its way to who confirms what they get (XEP-0198). */
-    function keepUntilConfirmed(env: Envelope): void {
-      const { to, stanza } = env;
-      if (stanza.type === 'groupchat') return;
-      const confirming = ctx.recipients(env).filter((resource) => isSession(resource) && resource.keeper !== undefined);
-      if (confirming.length === 0) return;
-      const item = { ...itemOf(env, domain), isArchived: false };
-      const box = boxes.get(to.local);
-      env.stanza = stanza.kept(`${KEPT_HERE}${item.id}`);
-      box.hand(item);
-      const appended = box.append(item).then((hasRoom) => {
-        // It is delivered all the same, and nobody keeps it.
-        if (!hasRoom) env.stanza = stanza;
-      });
-      env.wait(appended);
-      void watchDelivery(box, item, env.stored!);
-    }
-
-    async function watchDelivery(box: Box, item: Waiting, stored: Promise<unknown>): Promise<void> {
-      try {
-        await stored;
-        await new Promise((resolve) => setImmediate(resolve));
-        box.landed(item.id);
-      } catch {
-        // Its sender is told that it was not taken.
-        await box.settled();
-        await box.settle([item], true).catch(() => {});
-      }
     }
 
     async function append(env: Envelope): Promise<Verdict> {
@@ -187,23 +156,6 @@ export default defineModule({
         const next = takers(resource.jid.bare)[0];
         if (next && next !== resource && !stopping.aborted) begin(box, next);
       });
-    }
-
-    function noteGiven({ session, id }: Handover): void {
-      if (id.startsWith(KEPT_HERE)) boxes.get(session.jid.local).given(id.slice(KEPT_HERE.length));
-      else marks.get(session.jid.local).given(id);
-    }
-
-    function noteFate({ session, id }: Handover, hasArrived: boolean): void {
-      const { local, bare } = session.jid;
-      if (!id.startsWith(KEPT_HERE)) {
-        const mark = marks.get(local);
-        if (hasArrived) mark.arrived(id);
-        else mark.returned(id);
-      } else {
-        const settled = boxes.get(local).settleOne(id.slice(KEPT_HERE.length), hasArrived);
-        settled.catch((error: unknown) => log.error('a message that has arrived is still kept', { account: bare, error }));
-      }
     }
 
     function noteReading({ session, reachedEnd }: Reading): void {
@@ -225,23 +177,14 @@ export default defineModule({
     /** What a client has gone with goes to another one that is there, once all of it is known. */
     function passOn(session: Session): void {
       delivery.closed(session);
-      const box = boxes.peek(session.jid.local);
-      if (!box || !session.keeper) return;
+      readers.closed(session);
+      if (!session.keeper) return;
       setImmediate(() => {
         const [next] = takers(session.jid.bare);
-        if (next && !stopping.aborted) begin(box, next);
+        if (next && !stopping.aborted) begin(boxes.get(session.jid.local), next);
       });
     }
 
-    function givenBefore({ session, id }: Handover): void {
-      if (id.startsWith(KEPT_HERE)) boxes.get(session.jid.local).given(id.slice(KEPT_HERE.length));
-      else marks.get(session.jid.local).givenBefore(id);
-    }
-
-    return { givenBefore, note: (username) => Promise.all([marks.get(username).save(), boxes.peek(username)?.removing]) };
+    return { givenBefore: fates.givenBefore, note: fates.note };
   },
 });
-
-function itemOf({ stanza, from }: Envelope, domain: string): ArchiveItem {
-  return { id: sortableId(), with: from.bare, stanza: writeStanza(withoutForgedDelay(stanza, domain)) };
-}

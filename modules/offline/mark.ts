@@ -1,4 +1,4 @@
-import { type MapStore, sortableId } from '#core';
+import { type MapStore, sortableId, timeOf } from '#core';
 
 /** Which messages of an account's archive have been delivered, as it is stored. */
 export interface StoredMark {
@@ -13,6 +13,8 @@ export interface StoredMark {
 const KEY = 'mark';
 /** Exceptions that are stored, of either kind. Beyond that a crash may bring messages again; none is lost. */
 const MOST = 500;
+/** Milliseconds after which a message that was about to be given to clients is looked for where it is kept. */
+const ON_ITS_WAY = 10_000;
 
 /**
  * How far an account has got what is in its archive. A message is delivered when one of the account's clients has it; one that was
@@ -26,6 +28,8 @@ export class Mark {
   #done = new Set<string>();
   /** Those that were given, with the number of clients that have not confirmed them. */
   readonly #given = new Map<string, number>();
+  /** Those that are being stored, and are then given to whoever is there. */
+  readonly #coming = new Set<string>();
   /** From here on there may be messages that nobody was given; undefined when there are none. */
   #backlogFrom: string | undefined = '';
   /** The last that arrived: others may be given it in the same breath. */
@@ -47,7 +51,12 @@ export class Mark {
 
   /** Whether it must not be forgotten now. */
   get isBusy(): boolean {
-    return this.#isDirty || this.#saving !== undefined || this.#given.size > 0 || this.#later.length > 0;
+    return this.isUnsaved || this.#given.size > 0;
+  }
+
+  /** Whether something is not durable yet. */
+  get isUnsaved(): boolean {
+    return this.#isDirty || this.#saving !== undefined || this.#later.length > 0;
   }
 
   /** Whether there may be messages that nobody was given. */
@@ -69,9 +78,17 @@ export class Mark {
     return this.#loading;
   }
 
+  /** It is being stored, and somebody will say what became of it: nobody else needs to give it to anyone. */
+  coming(id: string): void {
+    // Of so many some have got lost on their way, such as in a hook that failed.
+    if (this.#coming.size >= MOST) this.#coming.clear();
+    this.#coming.add(id);
+  }
+
   /** A client was given it, and will confirm it. */
   given(id: string): void {
     this.#once(() => {
+      this.#coming.delete(id);
       if (id === this.#latest) return;
       this.#give(id);
       if (id > this.#upTo || this.#except.has(id)) return;
@@ -92,6 +109,7 @@ export class Mark {
   arrived(id: string): void {
     this.#once(() => {
       this.#latest = id;
+      this.#coming.delete(id);
       this.#given.delete(id);
       if (id <= this.#upTo) this.#except.delete(id);
       else if (this.#backlogFrom === undefined || id < this.#backlogFrom) this.#advance(id);
@@ -116,6 +134,7 @@ export class Mark {
   /** It was kept, and nobody was given it. */
   waits(id: string): void {
     this.#once(() => {
+      this.#coming.delete(id);
       if (id <= this.#upTo) {
         this.#except.add(id);
         this.#touch();
@@ -125,7 +144,8 @@ export class Mark {
 
   /** Whether somebody has it, or is being given it. */
   isSettled(id: string): boolean {
-    return this.#given.has(id) || this.#done.has(id) || (id <= this.#upTo && !this.#except.has(id));
+    if (this.#given.has(id) || this.#done.has(id) || (id <= this.#upTo && !this.#except.has(id))) return true;
+    return this.#coming.has(id) && Date.now() - (timeOf(id) ?? 0) < ON_ITS_WAY;
   }
 
   /** Those up to `upTo` that nobody has, behind `after`, ascending. */

@@ -30,6 +30,11 @@ export class Readers {
     habit.begins?.();
   }
 
+  /** A client is gone, and is not waited for any longer. */
+  closed(session: Session): void {
+    this.#habits.peek(session)?.begins?.();
+  }
+
   /** Whether a client reads its archive; waits where that may still show. */
   reads(resource: Resource): Promise<boolean> | boolean {
     if (!isSession(resource)) return false;

@@ -9,6 +9,7 @@ import roster from '../roster/index.ts';
 import { type Managed, NS, type Surroundings } from './managed.ts';
 import { managedOf, Negotiation, type Past } from './negotiation.ts';
 import { type Parked, Parking } from './parking.ts';
+import { Unkept } from './unkept.ts';
 
 /** Milliseconds between two looks at who does not answer. */
 const LOOK_EVERY = 5000;
@@ -53,11 +54,13 @@ export default defineModule({
     /** These, and those that cannot be resumed. */
     const all = keep('all', () => new Set<Managed>());
     const past = keep('past', () => new Map<string, Past>());
+    const keeper = keep('keeper', () => ({ messages }));
     const surroundings: Surroundings = {
       domain,
       router,
       maxStanzas: config.maxStanzas,
       maxBytes: config.maxBytes,
+      unkept: keep('unkept', () => new Unkept()),
       redeliver: ctx.redeliver,
       note: (username) => messages?.note(username),
       givenBefore: (handover) => messages?.givenBefore(handover),
@@ -72,6 +75,7 @@ export default defineModule({
     const parking = new Parking({
       ctx,
       sessions,
+      past,
       surroundings,
       store: stores.parked,
       settle: (session) => inactivity?.flush(session),
@@ -84,6 +88,9 @@ export default defineModule({
     defer(metrics.gauge('xmpp_sessions_waiting', 'Sessions whose client may resume them.', { host: domain }, countWaiting));
     defer(() => parking.park());
     for (const managed of all) managed.surroundings = surroundings;
+    // Who keeps messages knows nothing any more of what was given before it was started.
+    if (keeper.messages !== messages) for (const managed of all) managed.claimKept();
+    keeper.messages = messages;
     await parking.unpark();
 
     function offer({ stream, features }: FeaturesOffer): void {
@@ -96,7 +103,15 @@ export default defineModule({
       if (id === undefined) return;
       sessions.delete(id);
       if (past.size >= REMEMBERED) past.delete(past.keys().next().value!);
-      past.set(id, { username: session.jid.local, h: handled });
+      const ended: Past = { username: session.jid.local, h: handled, busy: undefined };
+      past.set(id, ended);
+      waitForRest(ended, managed);
+    }
+
+    /** What was still being stored counts as well. */
+    function waitForRest(ended: Past, managed: Managed): void {
+      ended.h = managed.handled;
+      ended.busy = managed.session.inHand?.then(() => waitForRest(ended, managed));
     }
 
     function endAll(username: string): void {

@@ -13,6 +13,7 @@ import {
   StreamError,
   xml,
 } from '#core';
+import type { Unkept } from './unkept.ts';
 
 /** The namespace of stream management (XEP-0198). */
 export const NS = 'urn:xmpp:sm:3';
@@ -28,11 +29,12 @@ export interface Surroundings {
   /** What one session may hold that its client has not confirmed. */
   readonly maxStanzas: number;
   readonly maxBytes: number;
+  readonly unkept: Unkept;
   /** Delivers a message to others, or refuses it. */
   redeliver(message: Stanza): Maybe<void>;
   /** Notes which messages an account has got; resolves once that is durable. */
   note(username: string): Promise<unknown> | undefined;
-  /** The session was given a kept message before the server was restarted. */
+  /** The session was given a kept message before whoever keeps it was restarted. */
   givenBefore(handover: Handover): void;
   /** It is managed from here on. */
   began(managed: Managed): void;
@@ -117,7 +119,9 @@ export class Managed implements Keeper {
     const kept = session.stream || stanza.name !== 'message' ? stanza : this.#delayed(stanza);
     this.#queue.push(kept);
     this.#bytes += kept.size;
+    const { unkept, router } = this.surroundings;
     if (stanza.keptAs !== undefined) session.host.signals.messageGiven.emit({ session, id: stanza.keptAs });
+    else if (unkept.isText(stanza)) unkept.given(stanza, kept, { session, router });
     if (this.#queue.length - this.#head > this.surroundings.maxStanzas || this.#bytes > this.surroundings.maxBytes)
       this.#overflow();
     this.#unasked += stanza.name === 'message' ? ASK_AFTER : 1;
@@ -134,11 +138,18 @@ export class Managed implements Keeper {
     clearTimeout(this.#timer);
     this.surroundings.ended(this);
     const { session } = this;
+    const lost: Stanza[] = [];
     for (const stanza of this.#queue.splice(0).slice(this.#head)) {
       if (stanza.keptAs !== undefined) session.host.signals.messageReturned.emit({ session, id: stanza.keptAs });
-      else this.#giveBack(stanza);
+      else lost.push(stanza);
     }
     this.#head = 0;
+    this.#bytes = 0;
+    // Whoever has taken its address first gets to know that it is bound.
+    if (lost.length === 0) return;
+    setImmediate(() => {
+      for (const stanza of lost) this.#giveBack(stanza);
+    });
   }
 
   // ---- What the client says
@@ -153,9 +164,13 @@ export class Managed implements Keeper {
     this.askedAt = undefined;
     let wereKept = false;
     for (const end = this.#head + count; this.#head < end; this.#head++) {
-      const { keptAs: id, size } = this.#queue[this.#head]!;
-      this.#bytes -= size;
-      if (id === undefined) continue;
+      const stanza = this.#queue[this.#head]!;
+      const { keptAs: id } = stanza;
+      this.#bytes -= stanza.size;
+      if (id === undefined) {
+        if (stanza.name === 'message') this.surroundings.unkept.arrived(stanza);
+        continue;
+      }
       wereKept = true;
       this.session.host.signals.messageArrived.emit({ session: this.session, id });
     }
@@ -191,11 +206,19 @@ export class Managed implements Keeper {
   /** Takes up what was not confirmed before the server was restarted. */
   restore(stanzas: readonly Stanza[]): void {
     const { session } = this;
+    const { unkept, router } = this.surroundings;
     for (const stanza of stanzas) {
       this.#queue.push(stanza);
       this.#bytes += stanza.size;
-      if (stanza.keptAs !== undefined) this.surroundings.givenBefore({ session, id: stanza.keptAs });
+      if (unkept.isText(stanza)) unkept.given(stanza, stanza, { session, router });
     }
+    this.claimKept();
+  }
+
+  /** Tells who keeps messages what the client was given and has not confirmed. */
+  claimKept(): void {
+    const { session, surroundings } = this;
+    for (const { keptAs: id } of this.unconfirmed) if (id !== undefined) surroundings.givenBefore({ session, id });
   }
 
   /** Asks at the end of what is being sent now, so that one answer covers it all. */
@@ -251,8 +274,7 @@ export class Managed implements Keeper {
     const { session, surroundings } = this;
     const { type, name } = stanza;
     const isQuestion = name === 'iq' && (type === 'get' || type === 'set');
-    const isText = name === 'message' && (type === 'chat' || type === 'normal' || type === undefined) && stanza.has('body');
-    if (!isQuestion && !(isText && !this.#othersHave(stanza))) return;
+    if (!isQuestion && !(surroundings.unkept.returned(stanza) && stanza.has('body'))) return;
     const refuse = (error: unknown): void => {
       if (error instanceof StanzaError) this.#refuse(stanza, error);
       else session.host.log.error('a stanza could not be given back', { session: session.jid.full, error });
@@ -264,13 +286,6 @@ export class Managed implements Keeper {
     } catch (error) {
       refuse(error);
     }
-  }
-
-  /** What is for the account went to all its clients that are available; of what was for this one, others may have had copies. */
-  #othersHave({ to }: Stanza): boolean {
-    const isForAll = to === undefined || !to.includes('/');
-    const others = this.surroundings.router.resources(this.session.jid.bare);
-    return others.some(({ carbons, priority }) => (isForAll ? (priority ?? -1) >= 0 : carbons));
   }
 
   #refuse(stanza: Stanza, error: StanzaError): void {

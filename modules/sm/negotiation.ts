@@ -21,7 +21,10 @@ const HOLD_ANSWER = 10_000;
 /** A session that has ended. */
 export interface Past {
   readonly username: string;
-  readonly h: number;
+  /** How far it has come. */
+  h: number;
+  /** Resolves when it has come further; undefined when it has come to its end. */
+  busy: Promise<void> | undefined;
 }
 
 /** What negotiation works with. */
@@ -89,13 +92,13 @@ export class Negotiation {
     return HANDLED;
   }
 
-  /** What the client says after its acknowledgement is answered when that is durable: so an answer tells it that nothing comes twice. */
+  /** What the client asks after its acknowledgement is answered when that is durable: so the answer tells it that nothing comes twice. */
   #note(session: Session): void {
-    const noted = this.#parts.surroundings.note(session.jid.local);
-    if (!noted) return;
-    session.hold(noted);
-    noted.catch((error: unknown) =>
-      this.#parts.log.error('what a client has got was not noted', { session: session.jid.full, error }),
+    const { surroundings, log } = this.#parts;
+    session.owe(() =>
+      surroundings.note(session.jid.local)?.catch((error: unknown) => {
+        log.error('what a client has got was not noted', { session: session.jid.full, error });
+      }),
     );
   }
 
@@ -104,7 +107,7 @@ export class Negotiation {
     if (!session || session.keeper) return this.#fail({ stream, element }, 'unexpected-request');
     // What came before is not counted, but may not be done yet.
     const { inHand } = session;
-    if (inHand !== undefined) return inHand.then(() => this.#enable({ stream, element }));
+    if (inHand !== undefined) return inHand.then(() => (stream.isClosing ? HANDLED : this.#enable({ stream, element })));
     const { resume, max } = element.element.attrs as Readonly<Record<string, string | undefined>>;
     const { resumeWithin, surroundings } = this.#parts;
     const isResumable = (resume === 'true' || resume === '1') && !session.isAnonymous;
@@ -127,13 +130,12 @@ export class Negotiation {
     if (h === undefined || previd === '') return this.#fail({ stream, element }, 'bad-request');
     const managed = this.#parts.sessions.get(previd);
     if (!managed || managed.session.jid.local !== stream.username || managed.session.isClosed) {
-      return this.#fail({ stream, element }, 'item-not-found', this.#parts.past.get(previd));
+      return this.#failToResume({ stream, element }, previd);
     }
     const claim = {};
     await this.#takeOver(managed, claim);
     // In the same breath as it is attached: of all who want it the last one gets it.
-    if (managed.claim !== claim || managed.session.isClosed)
-      return this.#fail({ stream, element }, 'item-not-found', this.#parts.past.get(previd));
+    if (managed.claim !== claim || managed.session.isClosed) return this.#failToResume({ stream, element }, previd);
     if (stream.isClosing) {
       managed.wait();
       return HANDLED;
@@ -166,9 +168,15 @@ export class Negotiation {
     this.#parts.resumed(session);
   }
 
-  #fail({ stream }: StreamElement, condition: StanzaCondition, before?: Past): typeof HANDLED {
-    // How far another's session had come is nobody's business.
-    const h = before && before.username === stream.username ? String(before.h) : undefined;
+  /** Tells the client, and nobody else, how far its session had come: so it knows what to send again. */
+  async #failToResume(event: StreamElement, previd: string): Promise<Verdict> {
+    const before = this.#parts.past.get(previd);
+    if (!before || before.username !== event.stream.username) return this.#fail(event, 'item-not-found');
+    while (before.busy) await before.busy;
+    return this.#fail(event, 'item-not-found', String(before.h));
+  }
+
+  #fail({ stream }: StreamElement, condition: StanzaCondition, h?: string): typeof HANDLED {
     stream.sendElement(xml('failed', { xmlns: NS, h }, xml(condition, NS_STANZAS)));
     return HANDLED;
   }

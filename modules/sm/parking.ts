@@ -25,6 +25,8 @@ export interface ParkingParts {
   readonly ctx: Pick<ModuleContext<unknown, Record<never, never>>, 'domain' | 'log' | 'revive' | 'slots'>;
   /** All that can be resumed, by SM-ID. */
   readonly sessions: Map<string, Managed>;
+  /** Those that have ended lately. */
+  readonly past: ReadonlyMap<string, unknown>;
   readonly surroundings: Surroundings;
   /** Sessions by account and SM-ID. */
   readonly store: MapStore<Parked>;
@@ -67,25 +69,29 @@ export class Parking {
   }
 
   async #unparkOf(username: string): Promise<void> {
-    const { sessions, store } = this.#parts;
+    const { past, sessions, store } = this.#parts;
     const entries = await store.entries(username);
     // First, so that no crash lets a session be taken up twice.
     await store.clear(username);
-    for (const [id, parked] of entries) if (!sessions.has(id) && isParked(parked)) this.#takeUp(username, id, parked);
+    for (const [id, parked] of entries) {
+      // Where only this module was restarted, it is still here, or has ended meanwhile.
+      if (!sessions.has(id) && !past.has(id) && isParked(parked)) this.#takeUp(username, id, parked);
+    }
   }
 
   #takeUp(username: string, id: string, parked: Parked): void {
     const { ctx, sessions, surroundings } = this.#parts;
+    const session = ctx.revive(Jid.of(username, ctx.domain).withResource(parked.resource));
+    // Somebody else may have its address.
+    if (!session) return;
     try {
-      const session = ctx.revive(Jid.of(username, ctx.domain).withResource(parked.resource));
-      // Somebody else may have its address.
-      if (!session) return;
       const managed = readParked(parked, { session, id, surroundings });
       ctx.slots.restore(session, parked.slots);
       sessions.set(id, managed);
       managed.wait();
     } catch (error) {
       ctx.log.error('a session cannot be taken up', { username, error });
+      session.close();
     }
   }
 }
@@ -109,8 +115,9 @@ function writeParked(managed: Managed, slots: SavedSlots): Parked {
 }
 
 /** An older version may have written otherwise. */
-function isParked(value: Parked): boolean {
-  return typeof value.resource === 'string' && Array.isArray(value.queue);
+function isParked(value: Parked | null): value is Parked {
+  if (typeof value?.resource !== 'string' || value.resource === '' || !Array.isArray(value.queue)) return false;
+  return [value.patience, value.handled, value.acked].every(Number.isFinite) && typeof value.slots === 'object';
 }
 
 function readParked(parked: Parked, parts: { session: Session; id: string; surroundings: Surroundings }): Managed {

@@ -9,11 +9,16 @@ import type { C2sStream } from './stream.ts';
 
 /**
  * Binds an authenticated stream to a resource (RFC 6120 section 7): the wanted one, or one the server makes up.
- * The session can be routed to from here on; the caller tells the client, then emits `sessionBound`.
+ * The session can be routed to from here on, and `tell` tells the client before anything else can come over its stream; the caller emits
+ * `sessionBound`.
  * Rejects with StanzaError: `bad-request` for a resource that cannot be prepared, `conflict` or `resource-constraint` by policy,
  * `not-allowed` when the stream has a session already.
  */
-export async function bind(stream: C2sStream, wanted: string | undefined): Promise<Session> {
+export async function bind(
+  stream: C2sStream,
+  wanted: string | undefined,
+  tell: (session: Session) => void = () => {},
+): Promise<Session> {
   const { username } = stream;
   const host = stream.host!;
   if (username === undefined || stream.session) throw new StanzaError('not-allowed');
@@ -25,6 +30,9 @@ export async function bind(stream: C2sStream, wanted: string | undefined): Promi
   const { server, isAnonymous } = stream;
   const session = new Session({ host, server, isAnonymous, jid: account.withResource(resource) });
   session.attach(stream);
+  tell(session);
+  // Its client has read nothing of all that it was sent, and has been given up.
+  if (session.isClosed) throw new StanzaError('not-allowed');
   host.router.bind(session)?.replace();
   return session;
 }

@@ -8,6 +8,7 @@ import { Stanza } from '../xml/stanza.ts';
 import { bind } from './bind.ts';
 import { NS_CLIENT } from './header.ts';
 import { abort, authenticate, refuseInTheClear, respond } from './sasl-negotiation.ts';
+import type { Session } from './session.ts';
 import type { C2sStream } from './stream.ts';
 
 const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls';
@@ -109,12 +110,12 @@ function takeStanzaEarly(stream: C2sStream, stanza: Stanza): Maybe<void> {
   if (stream.username === undefined) throw new StreamError('not-authorized');
   if (stanza.name !== 'iq' || stanza.type !== 'set') throw new StreamError('not-authorized');
   if (stanza.payloadName !== 'bind' || stanza.payloadNS !== NS_BIND) throw new StreamError('not-authorized');
-  return bind(stream, stanza.child('bind', NS_BIND)?.getChildText('resource') ?? undefined).then(
-    (session) => {
-      const result = xml('bind', NS_BIND, xml('jid', {}, session.jid.full));
-      stream.sendStanza(Stanza.of(xml('iq', { type: 'result', id: stanza.id }, result)));
-      stream.host!.signals.sessionBound.emit(session);
-    },
+  const tell = ({ jid }: Session) => {
+    const result = xml('bind', NS_BIND, xml('jid', {}, jid.full));
+    stream.sendStanza(Stanza.of(xml('iq', { type: 'result', id: stanza.id }, result)));
+  };
+  return bind(stream, stanza.child('bind', NS_BIND)?.getChildText('resource') ?? undefined, tell).then(
+    (session) => stream.host!.signals.sessionBound.emit(session),
     (error: unknown) => {
       if (!(error instanceof StanzaError)) throw error;
       const host = stream.host!.jid;

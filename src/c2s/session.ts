@@ -52,7 +52,7 @@ export class Session implements Resource {
   handled = 0;
   #stream: C2sStream | undefined = undefined;
   #inHand: Promise<void> | undefined = undefined;
-  #held: Promise<void> | undefined = undefined;
+  #owed: (() => Promise<unknown> | undefined) | undefined = undefined;
   #handCount = 0;
   #handBytes = 0;
   #closed = false;
@@ -81,17 +81,15 @@ export class Session implements Resource {
 
   /** Resolves when all that its client has sent so far has been dealt with; undefined when it has. Never rejects. */
   get inHand(): Promise<void> | undefined {
-    const [one, other] = [this.#inHand, this.#held];
-    return one && other ? one.then(() => other) : (one ?? other);
+    return this.#inHand;
   }
 
-  /** Lets what the client asks next wait until this has resolved: an answer tells it that what it said before is durable, too. */
-  hold(promise: Promise<unknown>): void {
-    const end = (): void => {
-      if (this.#held === held) this.#held = undefined;
-    };
-    const held: Promise<void> = (this.#held ? Promise.allSettled([this.#held, promise]) : promise).then(end, end);
-    this.#held = held;
+  /**
+   * What is to be done before the client is answered the next time: then an answer tells it that what it has said before is durable, too.
+   * It is begun when the client asks, and not at all when others have done it meanwhile. `begin` must not reject.
+   */
+  owe(begin: () => Promise<unknown> | undefined): void {
+    this.#owed = begin;
   }
 
   /** Speaks through this stream from now on. */
@@ -123,8 +121,13 @@ export class Session implements Resource {
    */
   receive(stanza: Stanza): Maybe<void> {
     // Only messages are taken while others are still being stored; everything else may depend on them (RFC 6120 section 10.1).
-    if (stanza.name !== 'message' && (this.#inHand || this.#held)) return this.inHand?.then(() => this.receive(stanza));
     const before = this.#inHand;
+    if (stanza.name !== 'message' && (before || this.#owed)) {
+      const owed = this.#owed?.();
+      this.#owed = undefined;
+      const wait = before && owed ? before.then(() => owed) : (before ?? owed);
+      if (wait) return wait.then(() => this.receive(stanza));
+    }
     this.server.traffic.received.add(stanza.name);
     let env: Envelope | undefined;
     try {
@@ -135,8 +138,8 @@ export class Session implements Resource {
     } catch (error) {
       this.#refuse(env ?? new Envelope(stanza, this.jid, this.jid.bareJid, this), error);
     }
-    if (before) this.#follow(before);
-    else this.handled++;
+    if (before) return this.#queue(stanza, before);
+    this.handled++;
   }
 
   send(stanza: Stanza): void {
@@ -175,15 +178,20 @@ export class Session implements Resource {
   /** Waits for a stanza. Those that are only being stored hold nobody up, unless there are too many of them. */
   #await(env: Envelope, pending: Promise<void>): Promise<void> | undefined {
     const done = pending.catch((error: unknown) => this.#refuse(env, error));
-    const count = ++this.#handCount;
-    const bytes = (this.#handBytes += env.stanza.size);
-    const all = this.#follow(done);
-    if (!env.isBeingStored) return done;
-    // Once all have been dealt with there is room for as many again.
-    return count < MOST_AT_ONCE && bytes < MOST_BYTES_AT_ONCE ? undefined : all;
+    const room = this.#queue(env.stanza, done);
+    return env.isBeingStored ? room : done;
   }
 
-  /** One more stanza is dealt with once this has resolved, and all that came before it has been dealt with: then the result resolves. */
+  /** One more is dealt with once this has resolved, and what came before it. Returns what to wait for until there is room for more. */
+  #queue({ size }: Stanza, done: Promise<void>): Promise<void> | undefined {
+    this.#handCount++;
+    this.#handBytes += size;
+    const isFull = this.#handCount >= MOST_AT_ONCE || this.#handBytes >= MOST_BYTES_AT_ONCE;
+    const all = this.#follow(done);
+    return isFull ? all : undefined;
+  }
+
+  /** Counts one more stanza once this has resolved, and all that came before it is counted: then the result resolves. */
   #follow(done: Promise<void>): Promise<void> {
     const before = this.#inHand;
     const end = (): void => {

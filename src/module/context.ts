@@ -192,6 +192,7 @@ export function createContext(
     redeliver: (message) => redeliver(host, message),
     keep: (key, create) => parts.lasting.keep(name, key, create),
     http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
+    serve: (domain, destination) => take(host.router.serve(domain, destination)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),
     ask: (to, type, payload) => host.questions.ask(host.jid, to, type, payload),
     isAdmin: (jid) => host.config.admins.includes(jid.bare),

@@ -13,7 +13,7 @@ import type { Jid } from '../jid.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
-import type { Resource, Router } from '../router/router.ts';
+import type { Destination, Resource, Router } from '../router/router.ts';
 import type { Envelope } from '../stanza/envelope.ts';
 import type { Migration, StoreSpecs, Stores } from '../storage/storage.ts';
 import type { Element } from '../xml/element.ts';
@@ -114,6 +114,8 @@ export interface ModuleContext<C, S extends StoreSpecs> {
    * HEAD) are refused with 405, and OPTIONS is answered.
    */
   http(path: string, handler: HttpHandler, methods?: readonly string[]): void;
+  /** Answers for another domain of this host, such as that of its rooms. Throws when the domain is taken. */
+  serve(domain: string, destination: Destination): void;
   /** Offers a way to log in. */
   sasl(mechanism: SaslMechanism): void;
   /**

@@ -33,7 +33,8 @@ export interface ResumeOptions {
 
 /** A client that knows stream management: one session, over as many lines as it takes. It counts, but acknowledges only what it is told to. */
 export class SmClient {
-  readonly host: TestHost;
+  /** Where it connects to; another one after a restart. */
+  host: TestHost;
   readonly username: string;
   /** What it would be told by `<enabled/>`. */
   id = '';
@@ -48,6 +49,8 @@ export class SmClient {
   readonly #news = new EventEmitter();
   #session: Session | undefined = undefined;
   #isCounting = false;
+  /** The `h` it has asked to resume with. */
+  #asked = 0;
   #ids = 0;
 
   private constructor(host: TestHost, username: string, kind: Transport['kind'], isGuest = false) {
@@ -210,6 +213,7 @@ export class SmClient {
   startToResume({ kind = 'websocket', previd = this.id, h = this.h, username = this.username }: ResumeOptions = {}): void {
     [this.stream, this.line] = this.#open(kind, username, false);
     this.takeElements();
+    this.#asked = Number(h);
     this.send(`<resume xmlns='${NS_SM}' previd='${previd}' h='${h}'/>`);
   }
 
@@ -227,7 +231,8 @@ export class SmClient {
 
   /** What comes over a line that was given up is lost. */
   #take(line: FakeTransport, text: string): void {
-    if (line !== this.line || text.startsWith('</stream') || text.includes("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'")) return;
+    if (line !== this.line || text.startsWith('</stream') || text.includes("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'"))
+      return;
     const element = read(text.replace(/^<(message|presence|iq)(?![^>]* xmlns=)/, "<$1 xmlns='jabber:client'"));
     const isStanza = element.name === 'message' || element.name === 'presence' || element.name === 'iq';
     if (isStanza && this.#isCounting) this.h++;
@@ -236,6 +241,7 @@ export class SmClient {
       this.id = String(element.attrs['id'] ?? '');
       this.#isCounting = true;
     }
+    if (element.name === 'resumed') this.h = this.#asked;
     if (element.name === 'a' || element.name === 'resumed') this.told = Number(element.attrs['h']);
     this.#news.emit('element');
   }
@@ -296,7 +302,8 @@ export class Disk {
       if (name === 'open') return async (...args: unknown[]) => guardAll(await (value.apply(target, args) as Promise<object>));
       return (...args: unknown[]): unknown => (this.#life === life ? value.apply(target, args) : new Promise(() => {}));
     };
-    const guardAll = (stores: object) => Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, guard(store as object)]));
+    const guardAll = (stores: object) =>
+      Object.fromEntries(Object.entries(stores).map(([name, store]) => [name, guard(store as object)]));
     return guard(this.#storage);
   }
 

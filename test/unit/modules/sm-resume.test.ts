@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import mam from '../../../modules/mam/index.ts';
 import ping from '../../../modules/ping/index.ts';
 import sm from '../../../modules/sm/index.ts';
-import { StreamError } from '../../../src/index.ts';
+import { defineModule, type Metrics, option, StreamError } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { type Probe, settle } from '../../support/probe.ts';
@@ -13,18 +13,32 @@ import { type HostOptions, startHost, type TestHost } from '../../support/start-
 const READ = "<iq type='get' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>";
 
 let host: TestHost;
+let metrics: Metrics;
+
+/** Takes the metrics as any module would. */
+const reader = defineModule({
+  name: 'reader',
+  doc: 'Reads figures.',
+  config: option.object({}),
+  setup(ctx) {
+    metrics = ctx.metrics;
+  },
+});
+
 let slow: SlowStorage;
 let romeo: Probe;
 let juliet: SmClient;
 
 async function start(options: HostOptions = {}): Promise<void> {
   slow = new SlowStorage(await openStorage({ type: 'memory' }, silent));
-  host = await startHost([sm, ping, mam], { storage: slow.storage, ...options });
+  host = await startHost([sm, ping, mam, reader], { storage: slow.storage, ...options });
   romeo = await host.online('romeo', 'orchard');
   juliet = await SmClient.online(host, 'juliet', { resource: 'balcony' });
 }
 
-const say = (...bodies: readonly string[]) => bodies.forEach((body) => romeo.send(chat(juliet.jid, body)));
+const say = (...bodies: readonly string[]) => {
+  for (const body of bodies) romeo.send(chat(juliet.jid, body));
+};
 /** What romeo has got, in the order in which it came. */
 const heard = async () => {
   await settle();
@@ -47,7 +61,7 @@ describe('sm: resuming a session (XEP-0198 section 5)', () => {
   });
 
   it('has the same address, presence and priority as before, and the same stream of stanzas', async () => {
-    await juliet.appear("<presence><priority>5</priority><show>dnd</show></presence>");
+    await juliet.appear('<presence><priority>5</priority><show>dnd</show></presence>');
     const { session, jid } = juliet;
     juliet.cut();
     await juliet.resume();
@@ -71,9 +85,15 @@ describe('sm: resuming a session (XEP-0198 section 5)', () => {
     say('after');
     await settle();
     const messages = juliet.take();
-    assert.deepEqual(messages.map((message) => message.getChildText('body')), ['before', 'meanwhile 1', 'meanwhile 2', 'after']);
+    assert.deepEqual(
+      messages.map((message) => message.getChildText('body')),
+      ['before', 'meanwhile 1', 'meanwhile 2', 'after'],
+    );
     const delays = messages.map(delayOf);
-    assert.deepEqual(delays.map((delay) => delay !== undefined), [false, true, true, false]);
+    assert.deepEqual(
+      delays.map((delay) => delay !== undefined),
+      [false, true, true, false],
+    );
     for (const delay of [delays[1], delays[2]]) assert(Date.parse(delay!) >= from && Date.parse(delay!) <= until);
     assert.equal(messages[1]!.getChild('delay')!.attrs['from'], 'example.org');
   });
@@ -88,7 +108,10 @@ describe('sm: resuming a session (XEP-0198 section 5)', () => {
     await juliet.resume();
     await settle();
     const [message, iq, presence] = juliet.take();
-    assert.deepEqual(message!.getChildren('delay').map(({ attrs }) => attrs['stamp']), [stamp]);
+    assert.deepEqual(
+      message!.getChildren('delay').map(({ attrs }) => attrs['stamp']),
+      [stamp],
+    );
     assert.equal(iq!.getChild('delay'), undefined);
     assert.equal(presence!.getChild('delay'), undefined);
   });
@@ -128,7 +151,10 @@ describe('sm: resuming a session (XEP-0198 section 5)', () => {
     juliet.takeElements();
     await juliet.resume({ h: juliet.h - 1 });
     await settle();
-    assert.deepEqual(juliet.takeElements().map(({ name }) => name), ['r']);
+    assert.deepEqual(
+      juliet.takeElements().map(({ name }) => name),
+      ['r'],
+    );
     juliet.ack();
     juliet.cut();
     await juliet.resume();
@@ -251,7 +277,10 @@ describe('sm: resuming a session (XEP-0198 section 5)', () => {
     const { h } = juliet;
     const error = await juliet.resume({ h: h + 1 });
     assert.equal(conditionOf(error), 'undefined-condition');
-    assert.deepEqual({ ...error.getChild('handled-count-too-high', NS_SM)!.attrs }, { xmlns: NS_SM, h: `${h + 1}`, 'send-count': `${h}` });
+    assert.deepEqual(
+      { ...error.getChild('handled-count-too-high', NS_SM)!.attrs },
+      { xmlns: NS_SM, h: `${h + 1}`, 'send-count': `${h}` },
+    );
     assert.equal(juliet.session.isClosed, false);
     juliet.take();
     assert.equal((await juliet.resume({ h: h - 1 })).name, 'resumed');
@@ -355,7 +384,35 @@ describe('sm: resuming while something is under way', () => {
     juliet.session.replace();
     slow.release();
     const failed = await juliet.element();
-    assert.equal(conditionOf(failed), 'item-not-found');
+    assert.deepEqual([conditionOf(failed), failed.attrs['h']], ['item-not-found', '3']);
+  });
+
+  it('also of a session that is over it is told what was still being stored', async () => {
+    slow.hold();
+    juliet.send(chat(romeo.jid, 'slow'));
+    juliet.send(READ);
+    juliet.cut();
+    juliet.session.replace();
+    juliet.startToResume();
+    await settle();
+    assert.deepEqual(juliet.takeElements(), []);
+    slow.release();
+    const failed = await juliet.element();
+    assert.deepEqual([conditionOf(failed), failed.attrs['h']], ['item-not-found', '4']);
+    assert.deepEqual(await heard(), ['slow']);
+  });
+
+  it('who is gone before it is enabled leaves nothing behind', async () => {
+    const nurse = await SmClient.bind(host, 'nurse');
+    nurse.send(chat(romeo.jid, 'first'));
+    await settle();
+    slow.hold();
+    nurse.send(chat(romeo.jid, 'slow'));
+    nurse.send(`<enable xmlns='${NS_SM}' resume='true'/>`);
+    nurse.cut();
+    slow.release();
+    assert.deepEqual(await heard(), ['first', 'slow']);
+    assert.match(await metrics.render(), /xmpp_sessions_waiting\{.*\} 0/);
   });
 
   it('what could not be stored is counted and refused, over the new line', async () => {

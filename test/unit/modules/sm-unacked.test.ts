@@ -3,8 +3,8 @@ import carbons from '../../../modules/carbons/index.ts';
 import mam from '../../../modules/mam/index.ts';
 import offline from '../../../modules/offline/index.ts';
 import sm from '../../../modules/sm/index.ts';
-import type { AnyModule } from '../../../src/module/module.ts';
 import { silent } from '../../../src/log.ts';
+import type { AnyModule } from '../../../src/module/module.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { SlowStorage } from '../../support/slow-storage.ts';
@@ -333,8 +333,7 @@ describe('sm: messages that are not archived', () => {
 
   it('wait in order with those that are', async () => {
     const juliet = await SmClient.online(host, 'juliet', { resource: 'balcony' });
-    const unarchived = (body: string) =>
-      romeo.send(chat(JULIET, body, "<no-permanent-store xmlns='urn:xmpp:hints'/>"));
+    const unarchived = (body: string) => romeo.send(chat(JULIET, body, "<no-permanent-store xmlns='urn:xmpp:hints'/>"));
     for (let i = 0; i < 5; i++) {
       romeo.send(chat(JULIET, `archived ${i}`));
       unarchived(`not archived ${i}`);
@@ -350,10 +349,10 @@ describe('sm: messages that are not archived', () => {
     await say('archived 6');
     unarchived('not archived 6');
     await settle();
-    assert.deepEqual((await arrive()).messages.map(([body]) => body), [
-      'not archived 1',
-      ...[2, 3, 4, 5, 6].flatMap((i) => [`archived ${i}`, `not archived ${i}`]),
-    ]);
+    assert.deepEqual(
+      (await arrive()).messages.map(([body]) => body),
+      ['not archived 1', ...[2, 3, 4, 5, 6].flatMap((i) => [`archived ${i}`, `not archived ${i}`])],
+    );
     assert.deepEqual((await arrive()).messages, []);
   });
 });
@@ -384,5 +383,82 @@ describe('sm: where there is no room for what is not archived', () => {
     juliet.leave();
     assert.deepEqual(await errors(), []);
     assert.deepEqual((await arrive()).messages, [['last', true]]);
+  });
+});
+
+describe('sm: messages that nobody keeps', () => {
+  const NO_STORE = "<no-store xmlns='urn:xmpp:hints'/>";
+  const tell = async (id: string, to = JULIET) => {
+    romeo.send(`<message type='chat' id='${id}' to='${to}'><body>${id}</body>${NO_STORE}</message>`);
+    await settle();
+  };
+  const online = (resource: string) => SmClient.online(host, 'juliet', { resource });
+
+  beforeEach(() => start([mam]));
+  afterEach(() => host.stop());
+
+  it('go to one that has come since, when theirs does not come back', async () => {
+    const balcony = await online('balcony');
+    balcony.cut();
+    await tell('one');
+    const { juliet: garden } = await arrive('garden');
+    balcony.session.close();
+    assert.deepEqual(await messagesOf(garden), [['one', true]]);
+    assert.deepEqual(await errors(), []);
+  });
+
+  it('are refused when all that had them are gone, and not before', async () => {
+    const balcony = await online('balcony');
+    const garden = await online('garden');
+    await tell('one');
+    balcony.leave();
+    assert.deepEqual(await errors(), []);
+    garden.leave();
+    assert.deepEqual(await errors(), ['one service-unavailable']);
+  });
+
+  for (const isFirst of [true, false]) {
+    it(`have arrived when one has confirmed them (the ${isFirst ? 'first' : 'last'} to go)`, async () => {
+      const clients = [await online('balcony'), await online('garden')];
+      await tell('one');
+      clients[isFirst ? 0 : 1]!.ack();
+      for (const client of clients) client.leave();
+      assert.deepEqual(await errors(), []);
+    });
+  }
+
+  it('have arrived when one that confirms nothing had them', async () => {
+    const { juliet: old } = await arrive('old');
+    const balcony = await online('balcony');
+    await settle();
+    old.take();
+    await tell('one');
+    assert.equal((await messagesOf(old)).length, 1);
+    old.leave();
+    balcony.leave();
+    assert.deepEqual(await errors(), []);
+  });
+
+  it('are given back again and again, until somebody confirms them', async () => {
+    let client = await online('balcony');
+    await tell('one');
+    for (let i = 0; i < 3; i++) {
+      const next = await SmClient.managed(host, 'juliet', { resource: `client${i}` });
+      next.send('<presence/>');
+      await settle();
+      client.leave();
+      assert.deepEqual(await next.bodies(), ['one']);
+      client = next;
+    }
+    client.ack();
+    client.leave();
+    assert.deepEqual(await errors(), []);
+  });
+
+  it('are refused when the session ends together with the account', async () => {
+    await online('balcony');
+    await tell('one');
+    await host.host.accounts.delete('juliet');
+    assert.deepEqual(await errors(), ['one service-unavailable']);
   });
 });

@@ -48,7 +48,9 @@ async function befriend(friend: Probe): Promise<void> {
   friend.take();
 }
 
-const say = (...bodies: readonly string[]) => bodies.forEach((body) => romeo.send(chat(juliet.jid, body)));
+const say = (...bodies: readonly string[]) => {
+  for (const body of bodies) romeo.send(chat(juliet.jid, body));
+};
 const isWaiting = () => !juliet.session.isClosed && juliet.session.stream === undefined;
 const waiting = async () => Number(/xmpp_sessions_waiting\{.*\} (\d+)/.exec(await metrics.render())![1]);
 /** Presence that a client has got, in short. */
@@ -128,7 +130,7 @@ describe('sm: a session that waits for its client', () => {
     assert.equal(await waiting(), 0);
   });
 
-  it('ends where its resource is bound anew, whose client is told nothing of it', async () => {
+  it('ends where its resource is bound anew, whose client is told that first', async () => {
     juliet.cut();
     say('hello');
     const again = await SmClient.managed(host, 'juliet', { resource: 'balcony' });
@@ -137,6 +139,8 @@ describe('sm: a session that waits for its client', () => {
     assert.equal(host.host.router.resource(juliet.session.jid), again.session);
     await settle();
     assert.deepEqual(presences(romeo.take()), ['juliet@example.org/balcony unavailable']);
+    // What had not arrived was for this address, and nobody keeps messages here.
+    assert.deepEqual(await again.bodies(), ['hello']);
   });
 
   it('ends when its account is deleted, and nothing of it is left', async () => {
@@ -220,7 +224,13 @@ describe('sm: what becomes of it at its end', () => {
     await romeo.quiet();
     juliet.session.close();
     await settle();
-    assert.deepEqual(romeo.take().filter(({ name }) => name !== 'presence').map(String), []);
+    assert.deepEqual(
+      romeo
+        .take()
+        .filter(({ name }) => name !== 'presence')
+        .map(String),
+      [],
+    );
   });
 
   it('where nobody keeps messages, their senders are told that they did not arrive', async () => {
@@ -230,13 +240,10 @@ describe('sm: what becomes of it at its end', () => {
     juliet.session.close();
     await settle();
     const errors = romeo.take().filter(({ name }) => name === 'message');
-    assert.deepEqual(
-      errors.map((error) => [error.attrs['id'], error.attrs['type'], conditionOf(error)]).sort(),
-      [
-        ['c', 'error', 'service-unavailable'],
-        ['n', 'error', 'service-unavailable'],
-      ],
-    );
+    assert.deepEqual(errors.map((error) => [error.attrs['id'], error.attrs['type'], conditionOf(error)]).sort(), [
+      ['c', 'error', 'service-unavailable'],
+      ['n', 'error', 'service-unavailable'],
+    ]);
   });
 
   it('where another client had them too, they have arrived', async () => {
@@ -246,8 +253,14 @@ describe('sm: what becomes of it at its end', () => {
     await garden.receive('message');
     juliet.session.close();
     await settle();
-    assert.deepEqual(romeo.take().filter(({ name }) => name === 'message'), []);
-    assert.deepEqual(garden.take().filter(({ name }) => name === 'message'), []);
+    assert.deepEqual(
+      romeo.take().filter(({ name }) => name === 'message'),
+      [],
+    );
+    assert.deepEqual(
+      garden.take().filter(({ name }) => name === 'message'),
+      [],
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import presence from '../../../modules/presence/index.ts';
 import ping from '../../../modules/ping/index.ts';
+import presence from '../../../modules/presence/index.ts';
 import roster from '../../../modules/roster/index.ts';
 import sm from '../../../modules/sm/index.ts';
 import { type Probe, settle } from '../../support/probe.ts';
@@ -91,7 +91,7 @@ describe('sm: enabling it (XEP-0198 sections 2 and 3)', () => {
     const guest = await SmClient.bind(host, 'f00', { isGuest: true });
     assert.equal(String(await guest.enable()), `<enabled xmlns="${NS_SM}"/>`);
     const { session } = guest;
-    guest.send("<presence/>");
+    guest.send('<presence/>');
     assert.equal(await guest.request(), 1);
     guest.cut();
     assert.equal(session.isClosed, true);
@@ -161,7 +161,10 @@ describe('sm: counting what the client sends (XEP-0198 section 4)', () => {
     const ask = (id: string) => `<iq type='get' id='${id}' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>`;
     for (const xml of [r, ask('1'), r, ask('2'), ask('3'), r]) juliet.send(xml);
     await settle();
-    assert.deepEqual(order.filter((each) => each !== 'r'), ['a0', 'iq', 'a1', 'iq', 'iq', 'a3']);
+    assert.deepEqual(
+      order.filter((each) => each !== 'r'),
+      ['a0', 'iq', 'a1', 'iq', 'iq', 'a3'],
+    );
   });
 
   it('goes from 2^32 - 1 to 0', async () => {
@@ -181,7 +184,9 @@ describe('sm: acknowledgements of the client (XEP-0198 sections 4 and 6)', () =>
   let romeo: Probe;
   let juliet: SmClient;
 
-  const say = (...bodies: readonly string[]) => bodies.forEach((body) => romeo.send(chat(juliet.jid, body)));
+  const say = (...bodies: readonly string[]) => {
+    for (const body of bodies) romeo.send(chat(juliet.jid, body));
+  };
 
   beforeEach(async () => {
     host = await startHost([sm]);
@@ -252,7 +257,21 @@ describe('sm: acknowledgements of the client (XEP-0198 sections 4 and 6)', () =>
     assert.equal(conditionOf(await juliet.element('stream:error')), 'undefined-condition');
   });
 
-  for (const h of ["", "h=''", "h='one'", "h='-1'", "h='+1'", "h='1.0'", "h='1e0'", "h='0x1'", "h=' 1'", "h='4294967296'", "h='99999999999'", "h='\u0661'", "n='1'"]) {
+  for (const h of [
+    '',
+    "h=''",
+    "h='one'",
+    "h='-1'",
+    "h='+1'",
+    "h='1.0'",
+    "h='1e0'",
+    "h='0x1'",
+    "h=' 1'",
+    "h='4294967296'",
+    "h='99999999999'",
+    "h='\u0661'",
+    "n='1'",
+  ]) {
     it(`with ${h || 'nothing'} are none (section 12)`, async () => {
       say('one');
       await settle();
