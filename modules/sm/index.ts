@@ -42,6 +42,11 @@ export default defineModule({
       doc: 'Stanzas that one client may leave unacknowledged; then its session ends, and its messages wait for the next one.',
     }),
     maxBytes: option.bytes({ default: '8MiB', min: '256KiB', max: '1GiB', doc: 'Size of all these stanzas.' }),
+    maxTotalBytes: option.bytes({
+      default: '512MiB',
+      min: '8MiB',
+      doc: 'Size of what all clients together leave unacknowledged; beyond it sessions end that have left more than 64 KiB.',
+    }),
   }),
   stores: { parked: mapStore<Parked>() },
 
@@ -60,6 +65,8 @@ export default defineModule({
       router,
       maxStanzas: config.maxStanzas,
       maxBytes: config.maxBytes,
+      maxTotalBytes: config.maxTotalBytes,
+      load: keep('load', () => ({ bytes: 0 })),
       unkept: keep('unkept', () => new Unkept()),
       redeliver: ctx.redeliver,
       note: (username) => messages?.note(username),

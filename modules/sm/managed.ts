@@ -19,6 +19,8 @@ import type { Unkept } from './unkept.ts';
 export const NS = 'urn:xmpp:sm:3';
 const NS_DELAY = 'urn:xmpp:delay';
 
+/** So much every client may leave, however many there are. */
+const FAIR_BYTES = 65_536;
 /** Stanzas other than messages after which the client is asked what it has got. */
 const ASK_AFTER = 10;
 
@@ -29,6 +31,10 @@ export interface Surroundings {
   /** What one session may hold that its client has not confirmed. */
   readonly maxStanzas: number;
   readonly maxBytes: number;
+  /** What all together may hold. */
+  readonly maxTotalBytes: number;
+  /** What they do hold. */
+  readonly load: { bytes: number };
   readonly unkept: Unkept;
   /** Delivers a message to others, or refuses it. */
   redeliver(message: Stanza): Maybe<void>;
@@ -118,12 +124,11 @@ export class Managed implements Keeper {
     const { session } = this;
     const kept = session.stream || stanza.name !== 'message' ? stanza : this.#delayed(stanza);
     this.#queue.push(kept);
-    this.#bytes += kept.size;
+    this.#weigh(kept.size);
     const { unkept, router } = this.surroundings;
     if (stanza.keptAs !== undefined) session.host.signals.messageGiven.emit({ session, id: stanza.keptAs });
     else if (unkept.isText(stanza)) unkept.given(stanza, kept, { session, router });
-    if (this.#queue.length - this.#head > this.surroundings.maxStanzas || this.#bytes > this.surroundings.maxBytes)
-      this.#overflow();
+    if (this.#isTooMuch()) this.#overflow();
     this.#unasked += stanza.name === 'message' ? ASK_AFTER : 1;
     if (this.#unasked >= ASK_AFTER && this.askedAt === undefined) this.#ask();
   }
@@ -144,7 +149,7 @@ export class Managed implements Keeper {
       else lost.push(stanza);
     }
     this.#head = 0;
-    this.#bytes = 0;
+    this.#weigh(-this.#bytes);
     // Whoever has taken its address first gets to know that it is bound.
     if (lost.length === 0) return;
     setImmediate(() => {
@@ -166,7 +171,7 @@ export class Managed implements Keeper {
     for (const end = this.#head + count; this.#head < end; this.#head++) {
       const stanza = this.#queue[this.#head]!;
       const { keptAs: id } = stanza;
-      this.#bytes -= stanza.size;
+      this.#weigh(-stanza.size);
       if (id === undefined) {
         if (stanza.name === 'message') this.surroundings.unkept.arrived(stanza);
         continue;
@@ -209,7 +214,7 @@ export class Managed implements Keeper {
     const { unkept, router } = this.surroundings;
     for (const stanza of stanzas) {
       this.#queue.push(stanza);
-      this.#bytes += stanza.size;
+      this.#weigh(stanza.size);
       if (unkept.isText(stanza)) unkept.given(stanza, stanza, { session, router });
     }
     this.claimKept();
@@ -240,6 +245,18 @@ export class Managed implements Keeper {
     if (this.#head < 64 || this.#head * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#head);
     this.#head = 0;
+  }
+
+  #weigh(bytes: number): void {
+    this.#bytes += bytes;
+    this.surroundings.load.bytes += bytes;
+  }
+
+  /** More than one client may leave, or all together; then whoever has more than its share goes. */
+  #isTooMuch(): boolean {
+    const { maxStanzas, maxBytes, maxTotalBytes, load } = this.surroundings;
+    if (this.#queue.length - this.#head > maxStanzas || this.#bytes > maxBytes) return true;
+    return load.bytes > maxTotalBytes && this.#bytes > FAIR_BYTES;
   }
 
   /** A client that confirms nothing is not waited for any longer; its messages go to others, or wait. */

@@ -39,9 +39,12 @@ export async function bind(
 
 function settleConflict(stream: C2sStream, account: Jid, resource: string): string {
   const { router, config, log } = stream.host!;
-  const taken = router.resource(account.withResource(resource)) !== undefined;
-  if (taken && config.resourceConflict === 'refuse') throw new StanzaError('conflict', { type: 'modify' });
-  if (taken && config.resourceConflict === 'replace') return resource;
+  const holder = router.resource(account.withResource(resource));
+  const taken = holder !== undefined;
+  // A client that has lost its line, and comes without resuming, must not be in its own way.
+  const isWaiting = holder instanceof Session && holder.waitingSince !== undefined;
+  if (taken && config.resourceConflict === 'refuse' && !isWaiting) throw new StanzaError('conflict', { type: 'modify' });
+  if (taken && config.resourceConflict !== 'rename') return resource;
   if (router.resources(account.bare).length >= config.resourcesPerAccount && !makeRoom(router.resources(account.bare))) {
     log.warn('too many clients of one account', { account: account.bare, address: stream.transport.remoteAddress });
     throw new StanzaError('resource-constraint', { text: 'Too many clients of this account are connected' });

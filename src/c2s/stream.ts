@@ -210,6 +210,8 @@ export class C2sStream implements TransportHandler, SplitterHandler {
 
   #take(stanza: Stanza): Maybe<void> {
     const { session } = this;
+    const changing = this.host?.changing;
+    if (changing) return changing.then(() => this.#take(stanza));
     if (session && stanza.xmlns === NS_CLIENT && isStanza(stanza.name)) return session.receive(stanza);
     return negotiate(this, stanza);
   }

@@ -41,6 +41,7 @@ export class Host implements Destination {
   readonly router: Router;
   readonly log: Log;
   config: HostSettings;
+  #changing: Promise<void> | undefined = undefined;
 
   constructor(domain: string, parts: { config: HostSettings; accounts: Accounts; router: Router; log: Log }) {
     this.domain = domain;
@@ -54,6 +55,23 @@ export class Host implements Destination {
     this.signals = createSignals((signal, error) => this.log.error('a listener failed', { signal, error }));
     // RFC 3921 section 3: older clients ask for a session after binding, which has done all there is to do.
     for (const at of ['server', 'self'] as const) this.queries.add('set', at, NS_SESSION, 'session', () => {});
+  }
+
+  /** Resolves when all modules run again; undefined when they do. What clients say meanwhile waits: half of the modules would not see it. */
+  get changing(): Promise<void> | undefined {
+    return this.#changing;
+  }
+
+  /** Modules are about to be stopped and started; returns what is to be called when that is over, whatever has come of it. */
+  beginChange(): () => void {
+    let end: () => void = () => {};
+    this.#changing = new Promise((resolve) => {
+      end = () => {
+        this.#changing = undefined;
+        resolve();
+      };
+    });
+    return end;
   }
 
   /** Takes a stanza from one of this host's clients: its own hooks first, then the router. Throws StanzaError to refuse it. */

@@ -82,12 +82,15 @@ export class ModuleHost {
     // Whatever may fail without touching a running module comes first.
     const stores = new Map<string, Stores<StoreSpecs>>();
     for (const { module } of starting) stores.set(module.name, await this.#prepare(module));
-    for (const name of [...this.#running.keys()].reverse()) if (stale.has(name)) await this.#stop(name);
+    const end = this.#host.beginChange();
     try {
+      for (const name of [...this.#running.keys()].reverse()) if (stale.has(name)) await this.#stop(name);
       for (const each of starting) await this.#start(each, stores.get(each.module.name)!);
     } catch (error) {
       await this.#restore(before, starting);
       throw error;
+    } finally {
+      end();
     }
   }
 

@@ -451,6 +451,20 @@ describe('sm: how much it holds', () => {
     assert.equal(errors.length, 101);
   });
 
+  it('no more for all together: whoever has more than its share goes', async () => {
+    await start({ maxTotalBytes: '8MiB', maxStanzas: 100_000 });
+    const garden = await SmClient.managed(host, 'juliet', { resource: 'garden' });
+    juliet.cut();
+    garden.cut();
+    const text = 'x'.repeat(100_000);
+    for (let i = 0; i < 60; i++) {
+      for (const { jid } of [juliet, garden]) romeo.send(chat(jid, text));
+      await settle();
+    }
+    // Both have the same six million bytes, and the one that came last over the limit went.
+    assert.deepEqual([juliet, garden].map(({ session }) => session.isClosed).filter(Boolean).length, 1);
+  });
+
   it('presence and what else nobody acknowledges counts too', async () => {
     await start({ maxStanzas: 100 });
     juliet.cut();
@@ -493,5 +507,14 @@ describe('sm: room for the clients of one account', () => {
     const again = await SmClient.managed(host, 'juliet', { resource: 'balcony' });
     assert.notEqual(again.jid, juliet.jid);
     assert.equal((await juliet.resume()).name, 'resumed');
+  });
+
+  it('its address is free for the client itself where the config refuses what is taken', async () => {
+    await start({}, { settings: { resourceConflict: 'refuse' } });
+    await assert.rejects(SmClient.managed(host, 'juliet', { resource: 'balcony' }), /conflict/);
+    juliet.cut();
+    const again = await SmClient.managed(host, 'juliet', { resource: 'balcony' });
+    assert.equal(again.jid, juliet.jid);
+    assert.equal(juliet.session.isClosed, true);
   });
 });
