@@ -35,6 +35,8 @@ export interface Reading {
   readonly session: Session;
   /** Whether it has come to the end: it has, or is now being sent, all that it wants. */
   readonly reachedEnd: boolean;
+  /** What it is being sent now, ascending. */
+  readonly ids: readonly string[];
 }
 
 /** What other modules get from this one. */
@@ -106,6 +108,7 @@ export default defineModule({
       maxPage: config.maxPage,
       searchLimit: config.searchLimit,
       stopping,
+      settled: recorder.settled,
       onPage,
     });
     const retractions = new Retractions(messages, (tombstone) => stored.emit(tombstone));
@@ -160,8 +163,8 @@ export default defineModule({
       return readRetraction(stanza) && retractions.retract(owner, other, stanza, id).then(() => {});
     }
 
-    function onPage({ origin, reachedEnd }: PageRead): void {
-      if (isSession(origin)) reading.emit({ session: origin, reachedEnd });
+    function onPage({ origin, ids, reachedEnd }: PageRead): void {
+      if (isSession(origin)) reading.emit({ session: origin, ids, reachedEnd });
     }
 
     async function tidy(): Promise<void> {

@@ -48,6 +48,8 @@ export interface RecorderParts {
 /** Puts messages into the archives of those who send and receive them, before anybody sees them. */
 export class Recorder {
   readonly #parts: RecorderParts;
+  /** What is being written, by owner: the last of it, behind which nothing is under way. */
+  readonly #writing = new Map<string, Promise<void>>();
 
   constructor(parts: RecorderParts) {
     this.#parts = parts;
@@ -87,27 +89,41 @@ export class Recorder {
     if (tag === undefined) return;
     return after(this.#parts.exists(to.local), (exists) => {
       if (!exists) return;
-      return after(this.#parts.isWanted(to.local, from), (isWanted) => {
-        if (!isWanted) return;
-        const id = sortableId();
-        const isOwn = from.bare === to.bare;
-        this.#write(env, to.local, {
-          id,
-          with: from.bare,
-          resource: from.resource,
-          tag: isOwn ? tag | TAG.outgoing : tag,
-        });
-        env.stanza = stanza.plus('stanza-id', NS_SID, { id, by: to.bare }).kept(id);
-      });
+      return after(this.#parts.isWanted(to.local, from), (isWanted) => (isWanted ? this.#receive(env, tag) : undefined));
     });
   };
+
+  /** Resolves when all that has been recorded for an account so far is in its archive; undefined when it is. Never rejects. */
+  readonly settled = (owner: string): Promise<void> | undefined => this.#writing.get(owner)?.catch(() => {});
+
+  /** In the archive messages are in the order in which clients get them (XEP-0313 section 3.1). */
+  #receive(env: Envelope, tag: number): Maybe<void> {
+    const { before } = env;
+    if (before && !before.env.isBeingStored) return before.done.then(() => this.#keep(env, tag));
+    if (before) env.wait(before.done);
+    this.#keep(env, tag);
+  }
+
+  #keep(env: Envelope, tag: number): void {
+    const { from, to, stanza } = env;
+    const id = sortableId();
+    const isOwn = from.bare === to.bare;
+    this.#write(env, to.local, { id, with: from.bare, resource: from.resource, tag: isOwn ? tag | TAG.outgoing : tag });
+    env.stanza = stanza.plus('stanza-id', NS_SID, { id, by: to.bare }).kept(id);
+  }
 
   #write(env: Envelope, owner: string, item: Required<Omit<ArchiveItem, 'stanza'>>): void {
     const { stanza } = env;
     const { messages, stored } = this.#parts;
     const { id, with: other, tag } = item;
     const appended = messages.append(owner, { ...item, stanza: writeStanza(stanza) });
-    env.wait(appended.then(() => stored.emit({ owner, id, with: other, tag, stanza })));
+    const written = appended.then(() => stored.emit({ owner, id, with: other, tag, stanza }));
+    env.wait(written);
+    this.#writing.set(owner, written);
+    const end = (): void => {
+      if (this.#writing.get(owner) === written) this.#writing.delete(owner);
+    };
+    written.then(end, end);
   }
 
   /** What bounces was not received (XEP-0313 section 6.1): RFC 6121 section 8.5.3.2.1. */

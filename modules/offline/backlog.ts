@@ -16,6 +16,10 @@ export interface WaitingPage {
   readonly complete: boolean;
 }
 
+/** Messages looked at in one go, and how many single ones are remembered. */
+const PAGE = 100;
+const MOST_MISSED = 400;
+
 const NOTHING: WaitingPage = { items: [], last: undefined, complete: true };
 
 /** What waits in an account's archive: received, and had by nobody yet. */
@@ -45,6 +49,18 @@ export class Backlog {
     const page = await archive.messages.query(owner, { ...(from !== '' && { after: from }), max });
     const items = page.items.filter((item) => this.#waits(item)).map((item) => ({ ...item, isArchived: true }));
     return { items: [...early, ...items], last: page.items.at(-1)?.id ?? missed.at(-1), complete: page.complete };
+  }
+
+  /** Those that wait before this id; undefined when there are more than can be remembered. */
+  async before(id: string): Promise<readonly string[] | undefined> {
+    const missed: string[] = [];
+    for (let after: string | undefined; missed.length <= MOST_MISSED; ) {
+      const { items, last, complete } = await this.read(after, PAGE);
+      for (const item of items) if (item.id < id) missed.push(item.id);
+      after = last;
+      if (complete || (last !== undefined && last >= id)) return missed;
+    }
+    return undefined;
   }
 
   /** Those of these ids that wait. */

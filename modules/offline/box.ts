@@ -34,6 +34,8 @@ export class Box {
   readonly backlog: Backlog;
   /** Who is being given the messages now; meanwhile what comes is put behind them. */
   target: Resource | undefined = undefined;
+  /** Whether that one is still reading its archive, and has been given nothing so far. */
+  isHeld = false;
   /** How many messages have begun to be put here or behind those in the archive, ever. */
   begun = 0;
   /** Set when the account is deleted: what is still being written then goes too. */

@@ -1,21 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type ArchiveItem,
-  Element,
-  isSession,
-  type Log,
-  type Resource,
-  type Router,
-  readStanza,
-  Stanza,
-  sortableId,
-  timeOf,
-  xml,
-} from '#core';
+import { Element, isSession, type Log, type Resource, type Router, readStanza, Stanza, timeOf, xml } from '#core';
 import type { Waiting } from './backlog.ts';
 import type { Box } from './box.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
+const NS_SID = 'urn:xmpp:sid:0';
 const PAGE = 50;
 /** How long is waited at most before a slow client is looked at again, in milliseconds. */
 const PATIENCE = 1000;
@@ -29,8 +18,8 @@ export interface DeliveryParts {
   readonly router: Router;
   readonly log: Log;
   readonly stopping: AbortSignal;
-  /** Settles whether a client reads the archive by itself: when it does, or has had time to. Undefined when that needs no waiting. */
-  readsArchive(resource: Resource): Promise<boolean> | boolean;
+  /** Waits until a client that reads the archive by itself has come to its end, or has had time to; undefined when that needs no waiting. */
+  hasRead(resource: Resource): Promise<void> | undefined;
 }
 
 /** Gives the messages of a box to a resource, oldest first, and removes them once they have arrived. */
@@ -60,34 +49,37 @@ export class Delivery {
    */
   start(box: Box, resource: Resource, interrupted: () => void): void {
     box.target = resource;
+    box.isHeld = false;
     this.#watch(this.#empty(box, resource, interrupted), () => {
       if (box.target === resource) box.target = undefined;
     });
   }
 
   async #empty(box: Box, resource: Resource, interrupted: () => void): Promise<void> {
-    // What is in the archive from here on is news for everybody.
-    const since = sortableId();
     // Where nothing has to be waited for, the presence that brings the messages is broadcast before they come.
     await new Promise((resolve) => setImmediate(resolve));
     await box.load();
     await box.expire();
-    let reads: boolean | undefined;
+    let hasWaited = false;
     let isFar = false;
     for (let after: string | undefined; ; ) {
       const { begun, isAppending } = box;
       const from = after;
       const { items, last, complete } = await box.read(after, PAGE);
       isFar ||= last !== undefined;
-      if (reads === undefined && items.some(({ isArchived }) => isArchived)) {
-        reads = await this.#parts.readsArchive(resource);
-        // Somebody may have these by now.
+      if (!hasWaited && items.some(({ isArchived }) => isArchived)) {
+        hasWaited = true;
+        box.isHeld = true;
+        await this.#parts.hasRead(resource);
+        // One that had not to be waited for has come instead.
+        if (box.target !== resource) return;
+        box.isHeld = false;
+        // The client, or somebody else, may have these by now; what came since waits like any other.
         continue;
       }
-      const wanted = reads ? items.filter(({ id, isArchived }) => !isArchived || id > since) : items;
-      if (!(await this.#give(box, { resource, items: wanted, interrupted }))) break;
+      if (!(await this.#give(box, { resource, items, interrupted }))) break;
       after = last ?? after;
-      if (last !== undefined && !reads) box.backlog.mark.reached(last);
+      if (last !== undefined) box.backlog.mark.reached(last);
       if (!complete) {
         // A long archive with little in it that waits must not keep others waiting.
         if (items.length === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -96,7 +88,7 @@ export class Delivery {
       if (!isAppending && box.begun === begun) {
         // Nothing was coming while we looked: in this very moment the direct way is open again.
         box.target = undefined;
-        if (!reads) box.backlog.mark.clear(isFar);
+        box.backlog.mark.clear(isFar);
         return;
       }
       await box.settled();
@@ -116,7 +108,7 @@ export class Delivery {
       if (hasLittleRoom(resource)) await this.#drained(resource, hasLittleRoom);
       isThere = this.#isThere(resource);
       if (!isThere) break;
-      const stanza = this.#read(item);
+      const stanza = this.#read(item, resource.jid.bare);
       // Who confirms what they get is told of by stream management; what cannot be read is out of the way at once.
       if (!confirms || !stanza || !item.isArchived) box.hand(item);
       if (!confirms || !stanza) given.push(item);
@@ -134,9 +126,9 @@ export class Delivery {
   }
 
   /** What is kept, with the time it came (XEP-0203). One that cannot be read any more keeps nobody from the others. */
-  #read(item: ArchiveItem): Stanza | undefined {
+  #read(item: Waiting, account: string): Stanza | undefined {
     try {
-      return delayed(item, this.#parts.domain);
+      return delayed(item, { account, domain: this.#parts.domain });
     } catch (error) {
       this.#parts.log.error('a kept message cannot be read', { id: item.id, error });
       return undefined;
@@ -194,15 +186,21 @@ function hasLittleRoom(resource: Resource): boolean {
   return isSession(resource) && resource.queued > resource.server.limits.queueBytes / 4;
 }
 
-/** A kept message with the time it came (XEP-0203 section 3), and with what else is to be put in. */
-export function delayed({ id, stanza }: ArchiveItem, domain: string, ...more: readonly Element[]): Stanza {
+/**
+ * A kept message with the time it came (XEP-0203 section 3), with its id when it is in the archive of the account (a bare JID; XEP-0313
+ * section 3.5), and with what else is to be put in.
+ */
+export function delayed(
+  item: Waiting,
+  at: { readonly account: string; readonly domain: string },
+  ...more: readonly Element[]
+): Stanza {
+  const { id, stanza, isArchived } = item;
   const { element } = readStanza(stanza);
-  const delay = xml(
-    'delay',
-    { xmlns: NS_DELAY, from: domain, stamp: new Date(timeOf(id) ?? 0).toISOString() },
-    'Offline Storage',
-  );
-  return extend(element, [...element.children, ...more, delay]);
+  const stanzaId = isArchived ? [xml('stanza-id', { xmlns: NS_SID, by: at.account, id })] : [];
+  const stamp = new Date(timeOf(id) ?? 0).toISOString();
+  const delay = xml('delay', { xmlns: NS_DELAY, from: at.domain, stamp }, 'Offline Storage');
+  return extend(element, [...element.children, ...stanzaId, ...more, delay]);
 }
 
 /** Without delays that somebody else has written in our name (XEP-0203 section 6). */

@@ -36,6 +36,8 @@ export interface OfflineApi {
   note(username: string): Promise<unknown> | undefined;
   /** A client that was given a kept message before the server was restarted may still confirm it. */
   givenBefore(handover: Handover): void;
+  /** A client is taken up again after a restart: what waits for it it had not been given yet. */
+  takenUp(session: Session): void;
 }
 
 export default defineModule({
@@ -76,7 +78,7 @@ export default defineModule({
       backlogOf: (owner) => new Backlog(marks.get(owner), archive),
     });
     const readers = new Readers(ctx.slot, config.patience, stopping);
-    const delivery = new Delivery({ domain, router, log, stopping, readsArchive: (resource) => readers.reads(resource) });
+    const delivery = new Delivery({ domain, router, log, stopping, hasRead: (resource) => readers.hasRead(resource) });
     // Clients that fetch for themselves: they and their account's others are not given anything (XEP-0013 section 2.2).
     const fetchers = keep('fetchers', () => new WeakSet<Resource>());
     const fates = new Fates({ domain, marks, boxes, log, recipients: ctx.recipients });
@@ -146,21 +148,32 @@ export default defineModule({
 
     /** Begins with the first presence that lets messages come, before anything else can (RFC 6121 section 8.5.2.1.1). */
     function deliver({ stanza, origin }: Envelope): void {
-      if (stanza.to !== undefined || stanza.type !== undefined || !isSession(origin)) return;
-      if (origin.priority !== undefined && origin.priority >= 0) begin(boxes.get(origin.jid.local), origin);
+      if (stanza.to === undefined && stanza.type === undefined && isSession(origin)) takenUp(origin);
+    }
+
+    function takenUp(session: Session): void {
+      if (session.priority !== undefined && session.priority >= 0) begin(boxes.get(session.jid.local), session);
     }
 
     function begin(box: Box, resource: Resource): void {
-      if (box.target || !box.mayHold || isFetched(resource.jid.bare)) return;
+      // A client that has to be waited for gives way to one that has not.
+      const isTaken = box.target !== undefined && !(box.isHeld && readers.hasNothingToRead(resource));
+      if (isTaken || !box.mayHold || isFetched(resource.jid.bare)) return;
       delivery.start(box, resource, () => {
         const next = takers(resource.jid.bare)[0];
         if (next && next !== resource && !stopping.aborted) begin(box, next);
       });
     }
 
-    function noteReading({ session, reachedEnd }: Reading): void {
-      readers.add(session);
-      if (reachedEnd) marks.get(session.jid.local).caughtUp();
+    /** What is before the place where it began it may have missed, and is given like to any other; and so is what comes from now on. */
+    async function noteReading({ session, reachedEnd, ids }: Reading): Promise<void> {
+      readers.add(session, ids);
+      if (!reachedEnd) return;
+      const [from, to] = readers.range(session) ?? [];
+      const { backlog } = boxes.get(session.jid.local);
+      const missed = from === undefined ? undefined : await backlog.before(from);
+      if (from !== undefined && to !== undefined && missed) backlog.mark.readBetween(from, to, missed);
+      readers.ended(session);
     }
 
     function forget({ username }: { readonly username: string }): void {
@@ -185,6 +198,6 @@ export default defineModule({
       });
     }
 
-    return { givenBefore: fates.givenBefore, note: fates.note };
+    return { givenBefore: fates.givenBefore, note: fates.note, takenUp };
   },
 });

@@ -170,12 +170,19 @@ export class Mark {
     this.#touch();
   }
 
-  /** Somebody reads the archive by themselves and has come to its end: what was not given needs not be given. */
-  caughtUp(): void {
+  /**
+   * Somebody has read the archive by themselves from one id to another: what was not given of that needs not be given. `missed` are those
+   * before that wait.
+   */
+  readBetween(from: string, to: string, missed: readonly string[]): void {
     this.#once(() => {
-      this.#backlogFrom = undefined;
-      this.#except = new Set([...this.#except].filter((id) => this.#given.has(id)));
-      this.#advance(sortableId());
+      const isLeft = (id: string) => id < from || id > to || this.#given.has(id);
+      this.#except = new Set([...this.#except].filter(isLeft));
+      if (to > this.#upTo) {
+        this.#advance(to);
+        for (const id of missed) this.#except.add(id);
+        if (this.#backlogFrom !== undefined && this.#backlogFrom <= to) this.#backlogFrom = `${to} `;
+      }
       this.#touch();
     });
   }

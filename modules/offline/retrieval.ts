@@ -1,5 +1,4 @@
 import {
-  type ArchiveItem,
   type DiscoItem,
   type DiscoQuestion,
   type Element,
@@ -88,9 +87,9 @@ export class Retrieval {
     this.#stopGiving(from);
     const { boxes, domain } = this.#parts;
     const box = boxes.get(from.local);
-    const send = (item: ArchiveItem) => {
+    const send = (item: Waiting) => {
       const mark = xml('offline', NS_OFFLINE, xml('item', { node: item.id }));
-      env.origin.send(delayed(item, domain, mark).with({ to: from.full }));
+      env.origin.send(delayed(item, { account: from.bare, domain }, mark).with({ to: from.full }));
     };
     if (isAll(payload, 'fetch')) for await (const items of box.all()) items.forEach(send);
     else for (const item of await this.#find(from.local, readNodes(payload, 'view'))) send(item);

@@ -71,6 +71,7 @@ export default defineModule({
       redeliver: ctx.redeliver,
       note: (username) => messages?.note(username),
       givenBefore: (handover) => messages?.givenBefore(handover),
+      takenUp: (session) => messages?.takenUp(session),
       began: (managed) => void all.add(managed),
       ended: remember,
       report: (text, { session }) => log.debug(text, { session: session.jid.full }),

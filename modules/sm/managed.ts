@@ -42,6 +42,8 @@ export interface Surroundings {
   note(username: string): Promise<unknown> | undefined;
   /** The session was given a kept message before whoever keeps it was restarted. */
   givenBefore(handover: Handover): void;
+  /** The session was taken up after a restart of the server. */
+  takenUp(session: Session): void;
   /** It is managed from here on. */
   began(managed: Managed): void;
   /** The session is over. */

@@ -89,6 +89,7 @@ export class Parking {
       ctx.slots.restore(session, parked.slots);
       sessions.set(id, managed);
       managed.wait();
+      surroundings.takenUp(session);
     } catch (error) {
       ctx.log.error('a session cannot be taken up', { username, error });
       session.close();

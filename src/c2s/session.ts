@@ -225,6 +225,9 @@ export class Session implements Resource {
   #carry(env: Envelope): Maybe<void> {
     if (env.stanza.name !== 'presence' || env.stanza.to !== undefined) return this.host.accept(env);
     const before = this.priority;
+    // What is being stored for an account that nobody takes messages for is kept, and given with what is kept already, in order.
+    const underway = before === undefined || before < 0 ? this.host.underway(this.jid.bare) : undefined;
+    if (underway) return underway.then(() => this.#carry(env));
     if (!this.#setPresence(env.stanza)) return this.host.accept(env);
     const pending = this.host.accept(env);
     if (pending) return pending.then(() => this.#announceAvailability(before));

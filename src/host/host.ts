@@ -8,6 +8,7 @@ import { StanzaError } from '../stanza/errors.ts';
 import { deliverIq, deliverMessage, deliverPresence } from './delivery.ts';
 import { DiscoRegistry } from './disco.ts';
 import { createHooks, createSignals, type HostHooks, type HostSignals } from './hooks.ts';
+import { Lines } from './lines.ts';
 import { Login, type LoginSettings } from './login.ts';
 import { Queries } from './queries.ts';
 import { Questions } from './questions.ts';
@@ -41,6 +42,7 @@ export class Host implements Destination {
   readonly router: Router;
   readonly log: Log;
   config: HostSettings;
+  readonly #lines = new Lines();
   #changing: Promise<void> | undefined = undefined;
 
   constructor(domain: string, parts: { config: HostSettings; accounts: Accounts; router: Router; log: Log }) {
@@ -84,6 +86,17 @@ export class Host implements Destination {
 
   /** Takes a stanza addressed to this host or one of its accounts. Throws StanzaError to refuse it. */
   deliver(env: Envelope): Maybe<void> {
+    return env.stanza.name === 'message' && env.to.local !== ''
+      ? this.#lines.enter(env, (each) => this.#take(each))
+      : this.#take(env);
+  }
+
+  /** Resolves when what has come for an account so far was given to it or kept; undefined when it was. Never rejects. */
+  underway(bare: string): Promise<void> | undefined {
+    return this.#lines.last(bare);
+  }
+
+  #take(env: Envelope): Maybe<void> {
     const verdict = receivedHook(this.hooks, env.stanza.name).run(env);
     if (verdict === true) return;
     if (verdict instanceof Promise) return verdict.then((handled) => (handled ? undefined : this.#place(env)));

@@ -21,6 +21,12 @@ export class Envelope {
   readonly origin: Origin;
   /** The message as the sender's own devices see it, with what is not for others (XEP-0313 section 3.5); undefined when it is the same. */
   ownCopy: Stanza | undefined = undefined;
+  /**
+   * The message for the same account that came before and is not done yet; undefined when there is none. Whoever stores messages in an
+   * order that clients are to see waits for it: for `done` before this one is shown, and before it gets its place when the other may not
+   * have one, since its hooks are still waiting for something (not `env.isBeingStored`). `done` never rejects.
+   */
+  before: { readonly env: Envelope; readonly done: Promise<void> } | undefined = undefined;
   /** Set once the stanza has passed all hooks and only waits to be stored: whoever sent it may say more meanwhile. */
   isBeingStored = false;
   #stored: Promise<unknown> | undefined = undefined;

@@ -18,6 +18,8 @@ import { Device, type Kind, LAST, type Line, readForwarded, readLine, type Stage
 
 const SECONDS = Number(process.env['PARLANCE_CRASH_SECONDS'] ?? 20);
 const SEED = Number(process.env['PARLANCE_CRASH_SEED'] ?? Date.now() % 1_000_000);
+/** Milliseconds in which everything that is under way has to end, at the end. */
+const PATIENCE = 60_000;
 const PASSWORD = 'correct horse';
 const postgres = process.env['PARLANCE_TEST_POSTGRES'];
 
@@ -29,20 +31,20 @@ const BACKENDS: readonly (readonly [string, Readonly<Record<string, unknown>>])[
 /** The accounts, with their devices. */
 const CAST: Readonly<Record<string, readonly Kind[]>> = {
   // One device that knows it all.
-  modern: [{ transport: 'websocket', confirms: true, reads: 'after presence', carbons: true }],
-  careful: [{ transport: 'tcp', confirms: true, reads: 'before presence', carbons: false }],
+  modern: [{ transport: 'websocket', confirms: true, reads: 'after presence', carbons: true, isAlone: true }],
+  careful: [{ transport: 'tcp', confirms: true, reads: 'before presence', carbons: false, isAlone: true }],
   // Two devices.
   both: [
-    { transport: 'tcp', confirms: true, reads: 'after presence', carbons: true },
-    { transport: 'websocket', confirms: true, reads: 'after presence', carbons: true },
+    { transport: 'tcp', confirms: true, reads: 'after presence', carbons: true, isAlone: false },
+    { transport: 'websocket', confirms: true, reads: 'after presence', carbons: true, isAlone: false },
   ],
   pair: [
-    { transport: 'websocket', confirms: true, reads: 'before presence', carbons: true },
-    { transport: 'tcp', confirms: true, reads: 'after presence', carbons: true },
+    { transport: 'websocket', confirms: true, reads: 'after presence', carbons: true, isAlone: false },
+    { transport: 'tcp', confirms: true, reads: 'after presence', carbons: true, isAlone: false },
   ],
   // What they are not sent they never see.
-  older: [{ transport: 'tcp', confirms: true, reads: 'never', carbons: false }],
-  oldest: [{ transport: 'websocket', confirms: false, reads: 'never', carbons: false }],
+  older: [{ transport: 'tcp', confirms: true, reads: 'never', carbons: false, isAlone: true }],
+  oldest: [{ transport: 'websocket', confirms: false, reads: 'never', carbons: false, isAlone: true }],
 };
 
 for (const [name, changes] of BACKENDS) {
@@ -66,9 +68,9 @@ for (const [name, changes] of BACKENDS) {
     it(`each message that was acknowledged arrives once and in order, in ${SECONDS} seconds of trouble`, async function () {
       this.timeout(SECONDS * 10_000 + 60_000);
       const drama = new Drama(server, new Chance(SEED));
-      await drama.play(SECONDS * 1000);
-      console.log(`      ${drama.summary}`);
       try {
+        await drama.play(SECONDS * 1000);
+        console.log(`      ${drama.summary}`);
         await drama.check();
       } catch (error) {
         console.log(`      what happened is in ${await drama.writeHistory()}`);
@@ -87,15 +89,20 @@ class Drama implements Stage {
   readonly devices: readonly Device[];
   kills = 0;
   #restarts = 0;
+  readonly #run = Date.now().toString(36);
   readonly #history: string[] = [];
 
   constructor(server: ServerProcess, chance: Chance) {
     this.server = server;
     this.chance = chance;
-    const run = Date.now().toString(36);
+    const run = this.#run;
     const cast = Object.entries(CAST).map(([name, kinds]) => [`${name}${run}`, kinds] as const);
     this.accounts = cast.map(([account]) => account);
     this.devices = cast.flatMap(([account, kinds]) => kinds.map((kind, i) => new Device(this, account, `d${i}`, kind)));
+  }
+
+  get stops(): number {
+    return this.kills + this.#restarts;
   }
 
   get summary(): string {
@@ -116,8 +123,8 @@ class Drama implements Stage {
     while (performance.now() < end) await Promise.race([this.#trouble(), lives]);
     isOver = true;
     await lives;
-    await Promise.all(this.devices.map((device) => device.settle()));
-    const heard = Promise.all(this.devices.map((device) => device.hearLast()));
+    await this.#allDo('come to rest', (device) => device.settle());
+    const heard = this.#allDo('hear the last', (device) => device.hearLast());
     await this.#sayLast();
     await heard;
     for (const { client } of this.devices) client.close();
@@ -125,9 +132,10 @@ class Drama implements Stage {
 
   /** Writes down what happened; the file. */
   async writeHistory(): Promise<string> {
-    const file = join(tmpdir(), `parlance-crash-${SEED}-${process.pid}.log`);
+    const file = join(tmpdir(), `parlance-crash-${SEED}-${this.#run}.log`);
     const lines = [...this.#history, ...this.devices.flatMap(({ history }) => history)];
-    await writeFile(file, lines.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10)).join('\n'));
+    lines.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+    await writeFile(file, [...lines, this.server.output].join('\n'));
     return file;
   }
 
@@ -137,8 +145,19 @@ class Drama implements Stage {
     for (const account of this.accounts) {
       const archive = await this.#readArchive(account);
       this.#checkArchive(account, archive);
-      for (const device of this.devices) if (device.account === account) checkDevice(device, archive);
+      for (const device of this.devices) if (device.account === account) this.#checkDevice(device, archive);
     }
+  }
+
+  /** Rejects with the names of those who are not done in time. */
+  async #allDo(what: string, work: (device: Device) => Promise<void>): Promise<void> {
+    const busy = new Set(this.devices);
+    const done = Promise.all(this.devices.map((device) => work(device).then(() => busy.delete(device))));
+    const patience = new AbortController();
+    const late = sleep(PATIENCE, undefined, { signal: patience.signal }).then(() => {
+      throw new Error(`did not ${what}: ${[...busy].map(({ name }) => name)}`);
+    });
+    await Promise.race([done, late]).finally(() => patience.abort());
   }
 
   get #herald(): string {
@@ -211,32 +230,52 @@ class Drama implements Stage {
         const keys = found.map(({ number, attempt }) => `${number} (${attempt})`);
         assert.deepEqual(findRepeats(keys), [], `${where}: twice`);
         const acknowledged = all.map(({ line: { number }, said: { attempt } }) => `${number} (${attempt})`);
-        assert.deepEqual(acknowledged.filter((key) => !keys.includes(key)), [], `${where}: acknowledged and lost`);
+        assert.deepEqual(
+          acknowledged.filter((key) => !keys.includes(key)),
+          [],
+          `${where}: acknowledged and lost`,
+        );
         const wanted = new Set(acknowledged);
-        assert.deepEqual(keys.filter((key) => wanted.has(key)), acknowledged, `${where}: out of order`);
+        assert.deepEqual(
+          keys.filter((key) => wanted.has(key)),
+          acknowledged,
+          `${where}: out of order`,
+        );
         const extra = found.filter(({ number, attempt }) => attempt > (all[number - 1]?.said.attempt ?? 0));
         assert.deepEqual(extra, [], `${where}: never said`);
         checkAscending(found, where);
       }
     }
   }
+
+  /** Every message that was acknowledged has come to the device, in order, and none that is not in the archive. */
+  #checkDevice({ name, account, kind, pushed, known }: Device, archive: ReadonlyMap<string, Line>): void {
+    const isOwn = ({ from }: Line) => from === name;
+    const isOfAccount = ({ from }: Line) => from.startsWith(`${account}/`);
+    const got = kind.reads === 'never' ? pushed : known;
+    const isWanted = kind.reads === 'never' ? (line: Line) => !isOfAccount(line) : (line: Line) => !isOwn(line);
+    const wanted = [...archive].filter(([, line]) => isWanted(line) && this.#isAcknowledged(line));
+    checkSame(wanted.filter(([id]) => !got.has(id)).map(describeItem), [], `${name} has not got`);
+    checkSame([...got].filter(([id]) => !archive.has(id)).map(describeItem), [], `${name} has got what is not archived`);
+    const acknowledged = [...pushed].filter(([, line]) => this.#isAcknowledged(line));
+    for (const pair of new Set(acknowledged.map(([, line]) => pairOf(line)))) {
+      const asSent = acknowledged.filter(([, line]) => pairOf(line) === pair);
+      const inOrder = [...asSent].sort(([, a], [, b]) => a.number - b.number);
+      checkSame(asSent.map(describeItem), inOrder.map(describeItem), `${name} was sent out of order`);
+    }
+  }
+
+  /** Whether this attempt was the last. */
+  #isAcknowledged({ from, to, number, attempt }: Line): boolean {
+    const sender = this.devices.find(({ name }) => name === from);
+    return sender?.said.get(to)?.[number - 1]?.said.attempt === attempt;
+  }
 }
 
-/** Every message of the archive has come to the device, and nothing else; what it was sent came in order. */
-function checkDevice({ name, account, kind, pushed, known }: Device, archive: ReadonlyMap<string, Line>): void {
-  const isOwn = ({ from }: Line) => from === name;
-  const isOfAccount = ({ from }: Line) => from.startsWith(`${account}/`);
-  const got = kind.reads === 'never' ? pushed : known;
-  const isWanted = kind.reads === 'never' ? (line: Line) => !isOfAccount(line) : (line: Line) => !isOwn(line);
-  const wanted = [...archive].filter(([, line]) => isWanted(line));
-  const describe = ([id, line]: readonly [string, Line]) => `${id} ${JSON.stringify(line)}`;
-  assert.deepEqual(wanted.filter(([id]) => !got.has(id)).map(describe), [], `${name} has not got`);
-  assert.deepEqual([...got].filter(([id]) => !archive.has(id)).map(describe), [], `${name} has got what is not archived`);
-  const senders = new Set([...pushed.values()].map(({ from, to }) => `${from} ${to}`));
-  for (const sender of senders) {
-    const lines = [...pushed.values()].filter(({ from, to }) => `${from} ${to}` === sender);
-    checkAscending(lines, `what ${name} was sent of ${sender}`);
-  }
+/** As deepEqual, but tells of the first difference only. */
+function checkSame(found: readonly string[], wanted: readonly string[], where: string): void {
+  const at = wanted.findIndex((each, i) => each !== found[i]);
+  if (at >= 0 || found.length > wanted.length) assert.deepEqual(found.slice(at - 1, at + 3), wanted.slice(at - 1, at + 3), where);
 }
 
 /** The first of each number come in order; what is said again begins somewhere before. */
@@ -246,8 +285,17 @@ function checkAscending(lines: readonly Line[], where: string): void {
   assert.deepEqual(numbers, sorted, `${where}: out of order`);
   for (const [i, line] of lines.entries()) {
     const before = lines[i - 1];
-    if (before && line.attempt === before.attempt) assert.ok(line.number > before.number, `${where}: ${line.number} behind ${before.number}`);
+    if (before && line.attempt === before.attempt)
+      assert.ok(line.number > before.number, `${where}: ${line.number} behind ${before.number}`);
   }
+}
+
+function describeItem([id, line]: readonly [string, Line]): string {
+  return `${id} ${JSON.stringify(line)}`;
+}
+
+function pairOf({ from, to }: Line): string {
+  return `${from} ${to}`;
 }
 
 function findRepeats(keys: readonly string[]): readonly string[] {

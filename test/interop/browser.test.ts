@@ -4,16 +4,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { ServerProcess, USUAL_MODULES } from '../support/server-process.ts';
-import { WireClient } from '../support/wire-client.ts';
 import { DESKTOP, openBrowser, PHONE, Visitor } from './browser.ts';
 import { XmppClientPeer } from './node-clients.ts';
 import { PageStrophePeer } from './page-strophe.ts';
-import type { Login } from './peer.ts';
+import { befriend, loginAt, makeAccount, PASSWORD } from './people.ts';
 
 // People with nothing but a browser: they open the address that the server prints, make an account and chat, with each other and
 // with whoever uses another client; and web pages bring a client of their own, over BOSH.
-
-const PASSWORD = 'correct horse';
 
 describe('browsers', function () {
   this.timeout(120_000);
@@ -175,11 +172,6 @@ describe('browsers', function () {
   }
 });
 
-function loginAt(server: ServerProcess, username: string): Login {
-  const { c2s, c2sTls, http } = server;
-  return { username, password: PASSWORD, domain: 'localhost', c2s, c2sTls, http };
-}
-
 /** Whether a page gets to see what the BOSH endpoint answers. */
 async function canPost(page: Page, server: ServerProcess): Promise<boolean> {
   return await page.evaluate(
@@ -190,36 +182,4 @@ async function canPost(page: Page, server: ServerProcess): Promise<boolean> {
       ),
     `http://localhost:${server.http}/http-bind`,
   );
-}
-
-/** Makes an account; its client stays. */
-async function makeAccount(server: ServerProcess, name: string): Promise<WireClient> {
-  const client = await WireClient.connect(server.http);
-  assert.equal(await client.register(name, PASSWORD), true);
-  await client.login(name, PASSWORD, 'setup');
-  return client;
-}
-
-/** Makes two accounts that see each other's presence. */
-async function befriend(server: ServerProcess, one: string, other: string): Promise<void> {
-  const [first, second] = await Promise.all([makeAccount(server, one), makeAccount(server, other)]);
-  const subscribed = (client: WireClient, state: string) =>
-    client.until(
-      ({ name, children }) => name === 'iq' && children.some((child) => String(child).includes(`subscription="${state}"`)),
-    );
-  for (const client of [first, second]) {
-    await client.ask("<iq type='get'><query xmlns='jabber:iq:roster'/></iq>");
-    client.send('<presence/>');
-  }
-  await Promise.all([approves(second, one), approves(first, other)]);
-  first.send(`<presence type='subscribe' to='${other}@localhost'/>`);
-  second.send(`<presence type='subscribe' to='${one}@localhost'/>`);
-  await Promise.all([subscribed(first, 'both'), subscribed(second, 'both')]);
-  for (const client of [first, second]) client.close();
-}
-
-/** Approves a request that has not come yet (RFC 6121 §3.4). */
-async function approves(client: WireClient, name: string): Promise<void> {
-  client.send(`<presence type='subscribed' to='${name}@localhost'/>`);
-  await client.ask("<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
 }

@@ -139,6 +139,23 @@ export class Visitor {
     if (sender === 0) throw new Error(`"${text}" is not shown as ${from}'s`);
   }
 
+  /** All that stands in the open chat, from top to bottom: who has said what. */
+  async chat(): Promise<readonly string[]> {
+    const messages = this.page.locator('converse-chat-message .chat-msg[data-from]');
+    return await messages.evaluateAll((elements) =>
+      elements.map((element) => {
+        const [from] = (element.getAttribute('data-from') ?? '').split('/');
+        return `${from} ${element.querySelector('.chat-msg__text')?.textContent.trim()}`;
+      }),
+    );
+  }
+
+  /** Resolves when the client has connected again and taken its session up (XEP-0198). */
+  async resumes(): Promise<void> {
+    const socket = await this.page.waitForEvent('websocket');
+    await socket.waitForEvent('framereceived', ({ payload }) => String(payload).startsWith('<resumed '));
+  }
+
   /** Whether something is wider than the window. */
   async isTooWide(): Promise<boolean> {
     return await this.page.evaluate('document.documentElement.scrollWidth > innerWidth');

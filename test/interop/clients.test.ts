@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { ServerProcess } from '../support/server-process.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { StanzaPeer, StrophePeer, XmppClientPeer } from './node-clients.ts';
-import { type Login, type Peer, ProgramPeer } from './peer.ts';
+import { type Peer, ProgramPeer } from './peer.ts';
+import { loginAt, PASSWORD } from './people.ts';
 import { ProfanityPeer } from './profanity.ts';
 
 // Real clients log in at the same time, each in its own way, see each other's presence and exchange messages: every one with
 // every other one.
 
 const source = (name: string) => fileURLToPath(new URL(`../../../test/interop/${name}`, import.meta.url));
-const PASSWORD = 'correct horse';
 
 describe('real clients', () => {
   let server: ServerProcess;
@@ -59,7 +59,7 @@ describe('real clients', () => {
   for (const name of NAMES) {
     it(`${name} logs in`, async function () {
       this.timeout(60_000);
-      await peers.get(name)!.start(login(server, name));
+      await peers.get(name)!.start(loginAt(server, name));
     });
   }
 
@@ -80,11 +80,6 @@ describe('real clients', () => {
     });
   }
 });
-
-function login(server: ServerProcess, username: string): Login {
-  const { c2s, c2sTls, http } = server;
-  return { username, password: PASSWORD, domain: 'localhost', c2s, c2sTls, http };
-}
 
 /** Makes accounts and lets each subscribe to each other's presence. */
 async function befriend(server: ServerProcess, names: readonly string[]): Promise<void> {

@@ -1,4 +1,4 @@
-/* libstrophe (C) over TCP with STARTTLS, driven by lines on its standard input. */
+/* libstrophe (C) over TCP with STARTTLS, driven by lines on its standard input. With a fourth argument it lets its session last. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@ static char input[8192];
 static size_t filled = 0;
 static char bound[3072];
 static int leaving = 0;
+static int lasting = 0;
 
 static void say_from(xmpp_ctx_t *ctx, const char *kind, xmpp_stanza_t *stanza, const char *text)
 {
@@ -71,6 +72,17 @@ static int read_input(xmpp_conn_t *conn, void *userdata)
     return 1;
 }
 
+static int begin(xmpp_conn_t *conn, xmpp_stanza_t *enabled, void *userdata)
+{
+    xmpp_stanza_t *presence = xmpp_presence_new(userdata);
+    (void)enabled;
+    xmpp_send(conn, presence);
+    xmpp_stanza_release(presence);
+    puts("ready");
+    fflush(stdout);
+    return 0;
+}
+
 static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error, xmpp_stream_error_t *stream_error, void *userdata)
 {
     xmpp_ctx_t *ctx = userdata;
@@ -83,14 +95,13 @@ static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error
         /* The server makes another resource for each session that begins. */
         if (jid && strcmp(jid, bound) == 0) {
             puts("resumed");
-        } else {
-            xmpp_stanza_t *presence = xmpp_presence_new(ctx);
-            xmpp_send(conn, presence);
-            xmpp_stanza_release(presence);
-            snprintf(bound, sizeof bound, "%s", jid ? jid : "");
-            puts("ready");
+            fflush(stdout);
+            return;
         }
-        fflush(stdout);
+        snprintf(bound, sizeof bound, "%s", jid ? jid : "");
+        /* The library counts what it sends only from when it is told that somebody else does. */
+        if (lasting) xmpp_handler_add(conn, begin, XMPP_NS_SM, "enabled", NULL, ctx);
+        else begin(conn, NULL, ctx);
     } else {
         fprintf(stderr, "gone %d\n", error);
         xmpp_stop(ctx);
@@ -101,10 +112,11 @@ int main(int argc, char **argv)
 {
     xmpp_sm_state_t *state = NULL;
     if (argc < 4) return 2;
+    lasting = argc > 4;
     fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
     xmpp_initialize();
     xmpp_ctx_t *ctx = xmpp_ctx_new(NULL, xmpp_get_default_logger(XMPP_LEVEL_WARN));
-    while (!leaving) {
+    do {
         xmpp_conn_t *conn = xmpp_conn_new(ctx);
         xmpp_conn_set_flags(conn, XMPP_CONN_FLAG_TRUST_TLS | XMPP_CONN_FLAG_MANDATORY_TLS);
         xmpp_conn_set_jid(conn, argv[1]);
@@ -114,7 +126,7 @@ int main(int argc, char **argv)
         xmpp_run(ctx);
         state = xmpp_conn_get_sm_state(conn);
         xmpp_conn_release(conn);
-    }
+    } while (lasting && !leaving);
     if (state) xmpp_free_sm_state(state);
     xmpp_ctx_free(ctx);
     xmpp_shutdown();

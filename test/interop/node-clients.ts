@@ -2,6 +2,7 @@
 // stanza.js over WebSocket.
 import type { EventEmitter } from 'node:events';
 import { client, jid as parseJid, xml } from '@xmpp/client';
+import type { Element } from 'ltx';
 import { createClient } from 'stanza';
 import { $msg, $pres, Strophe } from 'strophe.js';
 import WebSocket from 'ws';
@@ -9,6 +10,8 @@ import { bare, type LastingPeer, type Login, Sightings } from './peer.ts';
 
 /** A wait long enough for a client to see that its line is broken, and short enough for a test. */
 const RECONNECT_AFTER = 20;
+
+const NS_SM = 'urn:xmpp:sm:3';
 
 declare module '@xmpp/client' {
   interface Client {
@@ -42,7 +45,14 @@ export class XmppClientPeer implements LastingPeer {
       if (stanza.is('presence') && stanza.attrs['type'] === undefined) this.#sightings.note('presence', from);
       if (stanza.is('message')) this.#sightings.note('message', from, stanza.getChildText('body') ?? '');
     });
+    let canResume = false;
+    made.on('nonza', (element: Element) => {
+      if (element.getChild('sm', NS_SM)) canResume = true;
+      if (element.is('enabled', NS_SM)) this.#sightings.note('enabled');
+    });
     await made.start();
+    // It miscounts what comes together with the answer to its <enable/>, so that nothing may be said before.
+    if (canResume) await this.#sightings.wait('enabled');
     await made.send(xml('presence'));
   }
 
@@ -72,6 +82,7 @@ export class XmppClientPeer implements LastingPeer {
   }
 
   async stop(): Promise<void> {
+    this.#client?.reconnect.stop();
     await this.#client?.stop();
   }
 }
@@ -81,6 +92,9 @@ interface DomElement {
   getAttribute(name: string): string | null;
   getElementsByTagName(name: string): readonly DomElement[];
 }
+
+// It writes to the console what becomes of its connection.
+Strophe.setLogLevel(Strophe.LogLevel.FATAL);
 
 /** strophe.js, by the address it connects to. */
 export class StrophePeer implements LastingPeer {
@@ -174,6 +188,10 @@ export class StanzaPeer implements LastingPeer {
     made.on('available', ({ from }) => this.#sightings.note('presence', bare(from)));
     made.on('chat', ({ from, body }) => this.#sightings.note('message', bare(from), body ?? ''));
     made.on('disconnected', () => this.#sightings.note('disconnected'));
+    made.on('carbon:sent', ({ carbon }) => this.#copy(carbon.forward.message));
+    made.on('carbon:received', ({ carbon }) => this.#copy(carbon.forward.message));
+    made.on('receipt', ({ from, receipt }) => this.#sightings.note('receipt', bare(from), receipt.id ?? ''));
+    made.on('marker:displayed', ({ from, marker }) => this.#sightings.note('displayed', bare(from), marker?.id ?? ''));
     made.on('stream:management:resumed', () => this.#sightings.note('resumed'));
     made.connect();
     await this.#sightings.wait('ready');
@@ -199,7 +217,39 @@ export class StanzaPeer implements LastingPeer {
     return this.#sightings.all('message', from);
   }
 
+  /** Asks for copies of what other clients of the account send and receive. */
+  async enableCarbons(): Promise<void> {
+    await this.#client!.enableCarbons();
+  }
+
+  /** Resolves when it has noticed this: `copy <from> <to> <text>`, `receipt <from> <id>` or `displayed <from> <id>`. */
+  notices(...what: readonly string[]): Promise<void> {
+    return this.#sightings.wait(...what);
+  }
+
+  /** Tells somebody that a message has been seen. */
+  display(from: string, id: string): void {
+    this.#client!.markDisplayed({ from, to: '', id, type: 'chat', marker: { type: 'markable' } });
+  }
+
+  /** The archive of the conversation with somebody, page by page: who has said what. */
+  async readHistory(other: string, max: number): Promise<readonly (readonly string[])[]> {
+    const pages: (readonly string[])[] = [];
+    let after: string | undefined;
+    for (;;) {
+      const paging = after === undefined ? { max } : { max, after };
+      const page = await this.#client!.searchHistory({ with: other, paging });
+      pages.push((page.results ?? []).map(({ item: { message } }) => `${bare(message?.from ?? '')} ${message?.body ?? ''}`));
+      if (page.complete) return pages;
+      after = page.paging?.last;
+    }
+  }
+
   async stop(): Promise<void> {
     this.#client?.disconnect();
+  }
+
+  #copy(message: { readonly from?: string; readonly to?: string; readonly body?: string } | undefined): void {
+    this.#sightings.note('copy', bare(message?.from ?? ''), bare(message?.to ?? ''), message?.body ?? '');
   }
 }

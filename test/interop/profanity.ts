@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Login, Peer } from './peer.ts';
+import { bare, type Login, type Peer } from './peer.ts';
 
 const run = promisify(execFile);
 const PATIENCE = 30_000;
@@ -12,7 +12,13 @@ const LOOK_EVERY = 200;
 
 /** One profanity in a tmux server of its own. */
 export class ProfanityPeer implements Peer {
+  readonly #commands: readonly string[];
   #home = '';
+
+  /** With commands that are given before it connects. */
+  constructor(commands: readonly string[] = []) {
+    this.#commands = commands;
+  }
 
   async start(login: Login): Promise<void> {
     this.#home = await mkdtemp(join(tmpdir(), 'profanity-'));
@@ -28,6 +34,7 @@ export class ProfanityPeer implements Peer {
     ];
     await this.#tmux('new-session', '-d', '-x', '200', '-y', '60', 'env', ...env, 'profanity');
     await this.#shows(/Profanity/);
+    for (const command of this.#commands) await this.#type(command);
     await this.#type(`/connect ${login.username}@${login.domain} server 127.0.0.1 port ${login.c2s} tls trust`);
     await this.#shows(/[Ee]nter password/);
     await this.#type(login.password);
@@ -45,15 +52,27 @@ export class ProfanityPeer implements Peer {
 
   /** It shows whom a message is from, and its text in that person's window. */
   async got(from: string, body: string): Promise<void> {
+    await this.conversation(from, body);
+  }
+
+  /** What stands in somebody's window once this text does: who has said what (it calls its user "me"). */
+  async conversation(from: string, body: string): Promise<readonly string[]> {
     const deadline = Date.now() + PATIENCE;
     for (;;) {
       await this.#type(`/msg ${from}`);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
       const screen = await this.#look();
-      if (screen.includes(body)) break;
+      if (screen.includes(body)) {
+        await this.#type('/win 1');
+        return [...screen.matchAll(/^\S+ - (me|\S+@\S+): (.*)$/gm)].map(([, who, text]) => `${bare(who!)} ${text!.trim()}`);
+      }
       if (Date.now() > deadline) throw new Error(`profanity does not show "${body}":\n${screen}`);
     }
-    await this.#type('/win 1');
+  }
+
+  /** Resolves when it says that it is connected again. */
+  async isBack(): Promise<void> {
+    await this.#shows(/Connection re-established/);
   }
 
   async stop(): Promise<void> {

@@ -47,8 +47,7 @@ class Client(slixmpp.ClientXMPP):
         if message["body"]:
             say("message", message["from"].bare, message["body"])
 
-    def overhear(self, carbon):
-        message = carbon["forwarded"]["stanza"]
+    def overhear(self, message):
         say("copy", message["from"].bare, message["to"].bare, message["body"])
 
     async def show_history(self, other, most):

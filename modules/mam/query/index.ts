@@ -47,6 +47,8 @@ export interface ArchiveQueriesParts {
   readonly searchLimit: number;
   /** Aborted when queries that are under way have to stop. */
   readonly stopping: AbortSignal;
+  /** What is on its way into an archive: whoever asks while it is gets no copy of it, and so has to find it. Never rejects. */
+  settled?(owner: string): Promise<void> | undefined;
   /** Told before the results are sent. */
   onPage?(page: PageRead): Maybe<void>;
 }
@@ -89,9 +91,10 @@ export class ArchiveQueries {
 
   /** Answers <query/> of type set: sends the results and returns what ends them (section 4.2). */
   async query({ owner, archive, query, transform }: ArchiveQuery): Promise<Element> {
-    const { onPage } = this.#parts;
+    const { onPage, settled } = this.#parts;
     const { payload, from, env } = query;
     const request = readRequest(payload, this.#parts.maxPage);
+    await settled?.(owner);
     await this.#checkNamed(owner, request.named);
     const [page, count] = await Promise.all([this.#read(owner, query, request), this.#count(owner, request)]);
     const write = resultWriter({ queryId: request.queryId, archive, to: from });

@@ -176,13 +176,18 @@ describe('mam: what is archived', () => {
     assert.deepEqual(await archive('juliet'), []);
   });
 
-  it('is what waits for who is away', async () => {
+  it('is what waits for who is away, and comes with its id and the time it came', async () => {
     await open();
     juliet.leave();
     await settle();
     await say('<body>later</body>');
-    assert.equal((await archive('juliet')).length, 1);
+    const [item] = await archive('juliet');
     await romeo.quiet();
+    const again = await host.login('juliet', 'garden');
+    again.send('<presence/>');
+    const message = await again.receive('message');
+    assert.deepEqual(message.getChild('stanza-id', NS_SID)?.attrs, { xmlns: NS_SID, by: 'juliet@example.org', id: item!.id });
+    assert.equal(message.getChild('delay', 'urn:xmpp:delay')?.attrs['stamp'], new Date(timeOf(item!.id)!).toISOString());
   });
 
   it('is nothing of guests', async () => {
