@@ -54,9 +54,8 @@ export function renderStart(settings: PageSettings): string {
     locked_domain: settings.domain,
     registration_domain: settings.domain,
     allow_registration: settings.registration,
-    // It would ask a server of others for the names of servers, which our policy forbids.
-    autocomplete_providers_url: '',
     // The list of other providers lies elsewhere, where the policy lets nobody go.
+    autocomplete_providers_url: '',
     providers_link: '',
     xmpp_providers_url: '',
     // Frames of others are not let in either.
