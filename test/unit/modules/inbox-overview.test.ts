@@ -4,14 +4,17 @@ import { TAG } from '../../../modules/mam/index.ts';
 import { type ArchiveStore, archiveStore, sortableId } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
 
 describe('inbox: an overview', () => {
   let messages: ArchiveStore;
   let overview: Overview;
   let turns = 0;
   let now = 0;
+  let storage: Storage;
+  afterEach(() => storage.close());
   beforeEach(async () => {
-    const storage = await openStorage({ type: 'memory' }, silent);
+    storage = await openStorage({ type: 'memory' }, silent);
     messages = (await storage.open('example.org', 'mam', { messages: archiveStore() })).messages;
     turns = 0;
     now = 0;

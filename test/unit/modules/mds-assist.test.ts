@@ -5,6 +5,7 @@ import { Shelf } from '../../../modules/mds/shelf.ts';
 import { type AnyModule, defineModule, type MapStore, mapStore, option, Priority, sortableId } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
+import type { Storage } from '../../../src/storage/storage.ts';
 import { conditionOf } from '../../support/answers.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { SlowMaps } from '../../support/slow-maps.ts';
@@ -229,8 +230,10 @@ describe('mds: the chats in memory', () => {
   let store: MapStore<StoredMark>;
   let shelf: Shelf<Chats>;
   let loads = 0;
+  let storage: Storage;
+  afterEach(() => storage.close());
   beforeEach(async () => {
-    const storage = await openStorage({ type: 'memory' }, silent);
+    storage = await openStorage({ type: 'memory' }, silent);
     store = (await storage.open('example.org', 'mds', { marks: mapStore<StoredMark>() })).marks;
     loads = 0;
     shelf = makeShelf();
