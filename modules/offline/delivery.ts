@@ -136,8 +136,12 @@ export class Delivery {
   }
 
   #isThere(resource: Resource): boolean {
+    return (resource.priority ?? -1) >= 0 && this.#isBound(resource);
+  }
+
+  #isBound(resource: Resource): boolean {
     const { router, stopping } = this.#parts;
-    return !stopping.aborted && (resource.priority ?? -1) >= 0 && router.resource(resource.jid) === resource;
+    return !stopping.aborted && router.resource(resource.jid) === resource;
   }
 
   /** Waits while a client's line is not as free as it should be. False when the client is gone before. */
@@ -153,7 +157,7 @@ export class Delivery {
     const gone = this.#gone.get(resource) ?? new AbortController();
     this.#gone.set(resource, gone);
     const signal = AbortSignal.any([this.#parts.stopping, gone.signal]);
-    for (let pause = 10; !isSo() && this.#isThere(resource); pause = Math.min(2 * pause, PATIENCE)) {
+    for (let pause = 10; !isSo() && this.#isBound(resource); pause = Math.min(2 * pause, PATIENCE)) {
       await sleep(pause, undefined, { ref: false, signal }).catch(() => {});
     }
     this.#gone.delete(resource);

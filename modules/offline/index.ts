@@ -111,8 +111,10 @@ export default defineModule({
       for (const resource of there) resource.send(env.stanza);
       if (there.length > 0) return HANDLED;
       if (keptAs === undefined) return append(env);
-      marks.get(env.to.local).waits(keptAs);
-      return HANDLED;
+      const mark = marks.get(env.to.local);
+      mark.waits(keptAs);
+      // Everything up to there was noted as delivered while this one was being stored.
+      return keptAs <= mark.upTo ? mark.save().then(() => HANDLED) : HANDLED;
     }
 
     /** Those whom it was for have gone while it was being stored. */
@@ -170,7 +172,9 @@ export default defineModule({
       readers.add(session, ids);
       if (!reachedEnd) return;
       const [from, to] = readers.range(session) ?? [];
-      const { backlog } = boxes.get(session.jid.local);
+      const { backlog, target } = boxes.get(session.jid.local);
+      // What is being given to another device is owed to that one, whoever reads it.
+      if (target !== undefined && target !== session) return readers.ended(session);
       const missed = from === undefined ? undefined : await backlog.before(from);
       if (from !== undefined && to !== undefined && missed) backlog.mark.readBetween(from, to, missed);
       readers.ended(session);

@@ -46,10 +46,11 @@ export class Parking {
   async park(): Promise<void> {
     const { ctx, sessions, store, settle } = this.#parts;
     const writes: Promise<void>[] = [];
+    // All first: what one client has sent may be on its way to another.
+    await Promise.all([...sessions.values()].map(({ session }) => session.inHand));
     for (const [id, managed] of sessions) {
       const { session } = managed;
       if (session.stream || session.isClosed) continue;
-      await session.inHand;
       settle(session);
       writes.push(store.update(session.jid.local, new Map([[id, writeParked(managed, ctx.slots.save(session))]])));
     }
