@@ -117,13 +117,21 @@ export class Recorder {
     const { messages, stored } = this.#parts;
     const { id, with: other, tag } = item;
     const appended = messages.append(owner, { ...item, stanza: writeStanza(stanza) });
-    const written = appended.then(() => stored.emit({ owner, id, with: other, tag, stanza }));
-    env.wait(written);
-    this.#writing.set(owner, written);
     const end = (): void => {
       if (this.#writing.get(owner) === written) this.#writing.delete(owner);
     };
-    written.then(end, end);
+    const written: Promise<void> = appended.then(
+      () => {
+        end();
+        stored.emit({ owner, id, with: other, tag, stanza });
+      },
+      (error: unknown) => {
+        end();
+        throw error;
+      },
+    );
+    this.#writing.set(owner, written);
+    env.wait(written);
   }
 
   /** What bounces was not received (XEP-0313 section 6.1): RFC 6121 section 8.5.3.2.1. */

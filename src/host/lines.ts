@@ -11,12 +11,17 @@ export class Lines {
     env.before = this.#last.get(bare);
     const pending = take(env);
     if (!pending) return undefined;
-    const before = env.before?.done;
     const end = (): void => {
       if (this.#last.get(bare) === last) this.#last.delete(bare);
     };
-    const done = pending.then(nothing, nothing);
-    const last = { env, done: (before ? before.then(() => done) : done).then(end) };
+    const before = env.before?.done;
+    const done: Promise<void> = before
+      ? pending
+          .then(nothing, nothing)
+          .then(() => before)
+          .then(end)
+      : pending.then(end, end);
+    const last = { env, done };
     this.#last.set(bare, last);
     return pending;
   }
