@@ -7,7 +7,7 @@ import offline from '../offline/index.ts';
 import presence from '../presence/index.ts';
 import roster from '../roster/index.ts';
 import { type Managed, NS, type Surroundings } from './managed.ts';
-import { managedOf, Negotiation, type Past } from './negotiation.ts';
+import { Negotiation, type Past } from './negotiation.ts';
 import { type Parked, Parking } from './parking.ts';
 import { Unkept } from './unkept.ts';
 
@@ -142,7 +142,5 @@ export default defineModule({
         if (now - Math.max(askedAt, stream.activeAt) >= config.answerWithin) stream.cut('The client does not answer');
       }
     }
-
-    return { isManaged: (session: Session) => managedOf(session) !== undefined };
   },
 });

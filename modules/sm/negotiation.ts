@@ -189,7 +189,7 @@ export class Negotiation {
 }
 
 /** The stream management of a session; undefined while it has none. */
-export function managedOf(session: Session | undefined): Managed | undefined {
+function managedOf(session: Session | undefined): Managed | undefined {
   return session?.keeper instanceof Managed ? session.keeper : undefined;
 }
 

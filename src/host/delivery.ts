@@ -59,10 +59,10 @@ export function deliverMessage(host: Host, env: Envelope): Maybe<void> {
 /** To every available resource that has not opted out with a negative priority (RFC 6121 section 8.5.2.1.1). */
 function toResources(host: Host, { to, stanza }: Envelope): boolean {
   const resources = host.router.resources(to.bare);
-  const highest = host.config.deliverToAll ? 0 : highestPriority(resources);
+  const least = leastPriority(host, resources);
   let delivered = false;
   for (const resource of resources) {
-    if (resource.priority === undefined || resource.priority < highest) continue;
+    if (!hasPriority(resource, least)) continue;
     resource.send(stanza);
     delivered = true;
   }
@@ -80,14 +80,21 @@ export function recipientsOf(host: Host, { to, stanza }: Envelope): readonly Res
   }
   if (rule.bare === 'drop' || rule.bare === 'refuse') return [];
   const resources = host.router.resources(to.bare);
-  const highest = host.config.deliverToAll ? 0 : highestPriority(resources);
-  return resources.filter(({ priority }) => priority !== undefined && priority >= highest);
+  const least = leastPriority(host, resources);
+  return resources.filter((resource) => hasPriority(resource, least));
 }
 
-function highestPriority(resources: readonly Resource[]): number {
+/** The priority from which on resources are given what is sent to their bare JID: never a negative one. */
+function leastPriority(host: Host, resources: readonly Resource[]): number {
   let highest = 0;
+  if (host.config.deliverToAll) return highest;
   for (const { priority } of resources) if (priority !== undefined && priority > highest) highest = priority;
   return highest;
+}
+
+/** Whether the resource is available, with this priority at least. */
+function hasPriority({ priority }: Resource, least: number): boolean {
+  return priority !== undefined && priority >= least;
 }
 
 /**
