@@ -17,6 +17,11 @@ export interface MapStore<T> {
   clear(owner: string): Promise<void>;
   /** Owners that have any value, ascending from behind `after`, at most `max` (1000). */
   owners(after?: string, max?: number): Promise<readonly string[]>;
+  /**
+   * The values under this key of all owners that have one, ascending by owner from behind `after`, at most `max` (1000). What a page
+   * costs depends on how many owners are passed, and not on how much else they have.
+   */
+  scan(key: string, after?: string, max?: number): Promise<readonly (readonly [owner: string, value: T])[]>;
 }
 
 /** One entry of an ArchiveStore. */

@@ -18,12 +18,14 @@ export function checkText(text: string, what: string): void {
   if (UNKEPT.test(text)) throw new StorageError('refused', `${what} holds what no database keeps`);
 }
 
+type MapStatement = 'get' | 'entries' | 'put' | 'insert' | 'remove' | 'clear' | 'owners' | 'ownersAfter' | 'scan' | 'scanAfter';
+
 /** A MapStore in one table, for one host. */
 export class SqlMapStore<T> implements MapStore<T> {
   readonly #engine: Engine;
   readonly #host: string;
   readonly #spec: MapStoreSpec<T>;
-  readonly #sql: Readonly<Record<'get' | 'entries' | 'put' | 'insert' | 'remove' | 'clear' | 'owners' | 'ownersAfter', string>>;
+  readonly #sql: Readonly<Record<MapStatement, string>>;
 
   constructor(engine: Engine, table: string, host: string, spec: MapStoreSpec<T>) {
     this.#engine = engine;
@@ -39,6 +41,8 @@ export class SqlMapStore<T> implements MapStore<T> {
       clear: `DELETE FROM "${table}" WHERE host = ? AND owner = ?`,
       owners: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? ORDER BY owner LIMIT ?`,
       ownersAfter: `SELECT DISTINCT owner FROM "${table}" WHERE host = ? AND owner > ? ORDER BY owner LIMIT ?`,
+      scan: scanFrom(table, 'host = ?'),
+      scanAfter: scanFrom(table, 'host = ? AND owner > ?'),
     };
   }
 
@@ -84,6 +88,16 @@ export class SqlMapStore<T> implements MapStore<T> {
     return (await rows).map((row) => String(row['owner']));
   }
 
+  async scan(key: string, after?: string, max = 1000): Promise<readonly (readonly [owner: string, value: T])[]> {
+    checkText(key, 'a key');
+    if (after !== undefined) checkText(after, 'an owner');
+    const host = this.#host;
+    const page = Math.max(0, max);
+    const values = [...(after === undefined ? [] : [after]), host, host, key, page, host, key, page];
+    const rows = await this.#read(after === undefined ? this.#sql.scan : this.#sql.scanAfter, ...values);
+    return rows.map((row) => [String(row['owner']), this.#parse(row['version'], row['value'])] as const);
+  }
+
   #row(owner: string, key: string, value: T): readonly Value[] {
     return [this.#host, owner, key, this.#spec.version, JSON.stringify(value)];
   }
@@ -100,6 +114,22 @@ export class SqlMapStore<T> implements MapStore<T> {
     if (from > this.#spec.version) throw new StorageError('outdated', 'a newer version of Parlance has written this');
     return this.#spec.upgrade ? this.#spec.upgrade(value, from) : (value as T);
   }
+}
+
+/**
+ * The values under one key. From each owner it is one step in the primary key to the next one, whatever lies between them, until
+ * enough of them have had the key. It is a CROSS JOIN so that SQLite does not turn it round, and read all that the host has.
+ */
+function scanFrom(table: string, first: string): string {
+  const next = (where: string) => `(SELECT owner FROM "${table}" WHERE ${where} ORDER BY owner LIMIT 1)`;
+  const hasKey = `EXISTS (SELECT 1 FROM "${table}" WHERE host = ? AND owner = passed.owner AND key = ?)`;
+  return (
+    `WITH RECURSIVE passed (owner, found) AS (SELECT ${next(first)}, 0 UNION ALL ` +
+    `SELECT ${next('host = ? AND owner > passed.owner')}, found + CASE WHEN ${hasKey} THEN 1 ELSE 0 END ` +
+    `FROM passed WHERE owner IS NOT NULL AND found < CAST(? AS bigint)) ` +
+    `SELECT kept.owner, kept.version, kept.value FROM passed CROSS JOIN "${table}" AS kept ` +
+    `WHERE kept.host = ? AND kept.owner = passed.owner AND kept.key = ? ORDER BY kept.owner LIMIT ?`
+  );
 }
 
 /** An ArchiveStore in one table, for one host. */

@@ -154,6 +154,58 @@ function describeMap(about: Subject): void {
     assert.deepEqual(await notes.owners('d'), []);
   });
 
+  it('gives what all owners have under a key, a page at a time', async () => {
+    const { notes } = await about.open();
+    const other = await about.storage.open('other.example', 'contract', specs);
+    await other.notes.update('b', new Map([['x', { text: 'elsewhere' }]]));
+    for (const owner of ['c', 'a', '', 'b', 'd', '🙂', '\uffdd']) {
+      const keys = owner === 'b' ? ['a', 'z'] : ['a', 'x', 'z'];
+      await notes.update(owner, new Map(keys.map((key) => [key, { text: `${owner}/${key}` }])));
+    }
+    const scan = async (...of: Parameters<typeof notes.scan>) =>
+      (await notes.scan(...of)).map(([owner, { text }]) => [owner, text]);
+    const having = ['', 'a', 'c', 'd', '\uffdd', '🙂'].map((owner) => [owner, `${owner}/x`]);
+    assert.deepEqual(await scan('x'), having);
+    assert.deepEqual(await scan('x', undefined, 2), having.slice(0, 2));
+    assert.deepEqual(await scan('x', '', 2), having.slice(1, 3));
+    assert.deepEqual(await scan('x', 'a', 2), having.slice(2, 4));
+    assert.deepEqual(await scan('x', 'b', 1), having.slice(2, 3));
+    assert.deepEqual(await scan('x', 'bb', Number.MAX_SAFE_INTEGER), having.slice(2));
+    assert.deepEqual(await scan('x', '🙂'), []);
+    assert.deepEqual(await scan('x', undefined, 0), []);
+    assert.deepEqual(await scan('x', undefined, -1), []);
+    assert.deepEqual(await scan('nothing'), []);
+    assert.deepEqual(await scan('a', 'a', 1), [['b', 'b/a']]);
+    await notes.update('a', new Map([['x', undefined]]));
+    await notes.clear('c');
+    assert.deepEqual(await scan('x', undefined, 2), [having[0], having[3]]);
+  });
+
+  it('scans for awkward keys behind awkward owners, and refuses what no database keeps', async () => {
+    const { notes } = await about.open();
+    for (const name of AWKWARD) await notes.update(`o${name}`, new Map([[name, { text: name }]]));
+    for (const name of AWKWARD) {
+      assert.deepEqual(await notes.scan(name), [[`o${name}`, { text: name }]]);
+      assert.deepEqual(await notes.scan(name, `o${name}`), []);
+    }
+    for (const name of ['a\0b', '\ud800', 'x\udc00']) {
+      await assert.rejects(notes.scan(name), StorageError);
+      await assert.rejects(notes.scan('a', name), StorageError);
+    }
+  });
+
+  it('scans a thousand owners where nothing is said of a page, and sees what is written', async () => {
+    const { notes } = await about.open();
+    const owners = Array.from({ length: 1001 }, (_, i) => `o${String(i).padStart(4, '0')}`);
+    await Promise.all(owners.map((owner) => notes.update(owner, new Map([['x', { text: owner }]]))));
+    const first = await notes.scan('x');
+    assert.deepEqual(
+      first.map(([owner]) => owner),
+      owners.slice(0, 1000),
+    );
+    assert.deepEqual(await notes.scan('x', first.at(-1)![0]), [['o1000', { text: 'o1000' }]]);
+  });
+
   it('brings old values up when they are read', async () => {
     const { notes } = await about.open();
     await notes.update('juliet', new Map([['a', { text: 'old' }]]));
@@ -162,8 +214,10 @@ function describeMap(about: Subject): void {
       notes: mapStore<{ words: string[] }>({ version: 2, upgrade }),
     });
     assert.deepEqual(await newer.notes.get('juliet', 'a'), { words: ['old 1'] });
+    assert.deepEqual(await newer.notes.scan('a'), [['juliet', { words: ['old 1'] }]]);
     await newer.notes.update('juliet', new Map([['b', { words: ['new'] }]]));
     await assert.rejects(notes.get('juliet', 'b'), { reason: 'outdated' });
+    await assert.rejects(notes.scan('b'), { reason: 'outdated' });
   });
 
   it('takes many writes at once, each in its turn', async () => {

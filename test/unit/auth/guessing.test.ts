@@ -25,6 +25,7 @@ function mapOf(records: Map<string, AccountRecord>): MapStore<AccountRecord> {
     },
     clear: async (owner) => void records.delete(owner),
     owners: async () => [],
+    scan: async () => [],
   };
 }
 

@@ -30,7 +30,7 @@ class Shelf {
       this.rows.set(owner, row);
     };
     const never = () => Promise.reject(new Error('not part of this test'));
-    return { get, update, entries: never, insert: never, clear: never, owners: never };
+    return { get, update, entries: never, insert: never, clear: never, owners: never, scan: never };
   }
 
   hold(): void {

@@ -29,6 +29,7 @@ describe('rosters in memory', () => {
         insert: () => Promise.resolve(true),
         clear: () => Promise.resolve(),
         owners: () => Promise.resolve([]),
+        scan: () => Promise.resolve([]),
       },
       limits: { maxContacts: 10, maxRequests: 10 },
       push() {},

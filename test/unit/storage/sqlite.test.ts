@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { silent } from '../../../src/log.ts';
 import { Batches } from '../../../src/storage/batches.ts';
 import { openStorage } from '../../../src/storage/open.ts';
+import { SqliteMemory } from '../../../src/storage/sqlite.ts';
 import { SqliteConnection } from '../../../src/storage/sqlite-connection.ts';
 import { mapStore, StorageError } from '../../../src/storage/storage.ts';
+import { SqlMapStore } from '../../../src/storage/stores.ts';
 
 const specs = { notes: mapStore<{ text: string }>() };
 
@@ -39,6 +41,27 @@ describe('SQLite', () => {
     await Promise.all(Array.from({ length: 1000 }, (_, i) => notes.update(`o${i}`, new Map([['a', { text: '' }]]))));
     assert.equal(storage.stats.commits - before, 1);
     await storage.close();
+  });
+
+  it('goes from owner to owner in a scan, and reads nothing of what lies between them', async () => {
+    const engine = new SqliteMemory(silent);
+    const columns = ['host', 'owner', 'key', 'version', 'value'];
+    await engine.makeTable('t', columns, ['host', 'owner', 'key']);
+    const read = engine.read.bind(engine);
+    let plan: readonly string[] = [];
+    engine.read = async ({ sql, values }) => {
+      plan = (await read({ sql: `EXPLAIN QUERY PLAN ${sql}`, values })).map((row) => String(row['detail']));
+      return [];
+    };
+    await new SqlMapStore(engine, 't', 'h', mapStore<number>()).scan('x', 'o');
+    const used = plan.filter((step) => step.startsWith('SEARCH') || / t\b/.test(step)).map((step) => /\(.*\)/.exec(step)?.[0]);
+    assert.deepEqual(used, [
+      '(host=? AND owner>?)',
+      '(host=? AND owner>?)',
+      '(host=? AND owner=? AND key=?)',
+      '(host=? AND owner=? AND key=?)',
+    ]);
+    await engine.close();
   });
 
   it('tells writers that there is no room, keeps serving readers, and heals when there is some', () => {
