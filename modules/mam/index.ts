@@ -22,8 +22,10 @@ import { NS_SID, Recorder, refuseOthers, type Stored } from './recorder.ts';
 import { purge } from './retention.ts';
 import { RETRACTION_FEATURES, Retractions, readRetraction } from './retraction.ts';
 
+export { ArchiveQueries, type Item as ArchiveItemOf } from './query/index.ts';
 export type { Stored } from './recorder.ts';
 export { TAG } from './tag.ts';
+export { judge } from './worth.ts';
 
 const NS_RSM = 'http://jabber.org/protocol/rsm';
 /** Accounts known to exist that are remembered. */

@@ -1,5 +1,5 @@
-import { Element, type Jid, Stanza, xml } from '#core';
-import type { Occupant } from './occupant.ts';
+import { Element, Stanza, xml } from '#core';
+import type { Occupant, PresenceForms } from './occupant.ts';
 import type { Affiliation, Role } from './ranks.ts';
 import type { Room } from './room.ts';
 
@@ -7,6 +7,15 @@ import type { Room } from './room.ts';
 export const NS_MUC = 'http://jabber.org/protocol/muc';
 export const NS_USER = `${NS_MUC}#user`;
 export const NS_OCCUPANT = 'urn:xmpp:occupant-id:0';
+
+/** What only the room itself may say with a presence or a message (XEP-0045 section 15.4, XEP-0421 section 4, XEP-0317). */
+export const FORGED: ReadonlySet<string> = new Set([
+  NS_MUC,
+  NS_USER,
+  NS_OCCUPANT,
+  'urn:xmpp:hats:0',
+  'xmpp:prosody.im/protocol/hats:1',
+]);
 
 /** Status codes of XEP-0045 section 15.6. */
 export const STATUS = {
@@ -36,108 +45,126 @@ export interface Notice {
   readonly ownCodes?: readonly string[];
   /** The nick that it has from now on. */
   readonly nick?: string;
-  readonly reason?: string;
-  /** The nick of whoever has done it. */
-  readonly actor?: string;
-  /** It has gone, or goes as this. */
+  readonly reason?: string | undefined;
+  /** Who has done it: a nick, or a real bare JID for those who were not in the room. */
+  readonly actor?: { readonly nick: string } | undefined;
+  /** It goes as this, or has gone (`none`). */
   readonly role?: Role;
   readonly affiliation?: Affiliation;
+  /** What else stands in the room's own element: what becomes of the room (section 10.9), versions (XEP-0463). */
+  readonly extra?: readonly Element[];
+  /** The same, only for the occupant itself. */
+  readonly ownExtra?: readonly Element[];
 }
 
 /**
  * Tells everybody in the room about an occupant: with its real address those who may see it (XEP-0045 section 7.2.3 to 7.2.5), and with
  * code 110 the occupant itself, last of all. Made once for each of these, and only the address differs.
  */
-export function announce(room: Room, occupant: Occupant, notice: Notice = {}): void {
-  const role = notice.role ?? occupant.role;
-  const isTold = room.settings.presenceOf.includes(occupant.role === 'none' ? 'visitor' : occupant.role);
-  const forms = new Forms(room, occupant, notice);
-  if (isTold) {
-    for (const viewer of room.occupants) if (viewer !== occupant) room.send(forms.for(viewer), occupant.jid, viewer.real);
-  } else {
-    // Moderators see everybody, and the other clients of an occupant itself.
-    for (const viewer of room.occupants) {
-      if (viewer !== occupant && (viewer.role === 'moderator' || viewer.real.bare === occupant.real.bare))
-        room.send(forms.for(viewer), occupant.jid, viewer.real);
-    }
-  }
-  room.send(forms.own(role === 'none'), occupant.jid, occupant.real);
+export function announce(room: Room, occupant: Occupant, notice?: Notice): void {
+  const forms = formsOf(room, occupant, notice);
+  const isLeaving = notice?.role === 'none' || notice?.nick !== undefined;
+  const isTold = occupant.isTold || (!isLeaving && isShown(room, occupant));
+  // Moderators see everybody, and an occupant its own other clients.
+  const open = room.addressesOf(
+    (viewer) => viewer !== occupant && isOpenTo(room, viewer, occupant) && (isTold || isInsider(viewer, occupant)),
+  );
+  if (open.length > 0) void room.sendAll(forms.open, occupant.jid, open);
+  const closed = isTold ? room.addressesOf((viewer) => viewer !== occupant && !isOpenTo(room, viewer, occupant)) : [];
+  if (closed.length > 0) void room.sendAll(forms.closed, occupant.jid, closed);
+  if (!isLeaving) occupant.isTold = isTold;
+  tellOwn(room, occupant, notice);
+}
+
+/** Tells only the occupant itself. */
+export function tellOwn(room: Room, occupant: Occupant, notice?: Notice): void {
+  room.send(write(room, occupant, { showsReal: true, isOwn: true, notice }), occupant.jid, occupant.real);
 }
 
 /** Tells one client about an occupant, as when it comes in. */
 export function introduce(room: Room, occupant: Occupant, viewer: Occupant): void {
-  room.send(new Forms(room, occupant, {}).for(viewer), occupant.jid, viewer.real);
+  const forms = formsOf(room, occupant, undefined);
+  room.send(isOpenTo(room, viewer, occupant) ? forms.open : forms.closed, occupant.jid, viewer.real);
 }
 
-/** The forms in which the presence of one occupant is told. */
-class Forms {
-  readonly #room: Room;
-  readonly #occupant: Occupant;
-  readonly #notice: Notice;
-  readonly #base: Element;
-  #open: Stanza | undefined = undefined;
-  #closed: Stanza | undefined = undefined;
+/** Whether somebody who comes in is told about an occupant. */
+export function isVisibleTo(viewer: Occupant, occupant: Occupant): boolean {
+  return occupant.isTold || isInsider(viewer, occupant);
+}
 
-  constructor(room: Room, occupant: Occupant, notice: Notice) {
-    this.#room = room;
-    this.#occupant = occupant;
-    this.#notice = notice;
-    this.#base = clean(occupant.presence, notice.role === 'none' || notice.nick !== undefined);
-  }
+function isOpenTo(room: Room, viewer: Occupant, occupant: Occupant): boolean {
+  return room.settings.whois === 'anyone' || isInsider(viewer, occupant);
+}
 
-  for(viewer: Occupant): Stanza {
-    if (viewer.real.bare === this.#occupant.real.bare || this.#room.seesReal(viewer))
-      return (this.#open ??= this.#write(true, []));
-    return (this.#closed ??= this.#write(false, []));
-  }
+function isInsider(viewer: Occupant, occupant: Occupant): boolean {
+  return viewer.role === 'moderator' || viewer.real.bare === occupant.real.bare;
+}
 
-  own(isLeaving: boolean): Stanza {
-    const { settings } = this.#room;
-    const codes = [STATUS.self, ...(this.#notice.ownCodes ?? [])];
-    if (!isLeaving && settings.whois === 'anyone') codes.push(STATUS.realSeen);
-    return this.#write(true, codes);
-  }
+/** Whether the room lets everybody know about somebody: as it is configured, and where there are not too many to be looked at. */
+function isShown(room: Room, { role }: Occupant): boolean {
+  const { presenceLimit } = room.parts;
+  if (!room.settings.presenceOf.includes(role)) return false;
+  return presenceLimit === 0 || role === 'moderator' || room.occupants.size <= presenceLimit;
+}
 
-  #write(showsReal: boolean, codes: readonly string[]): Stanza {
-    const { real, role, id } = this.#occupant;
-    const { affiliation, nick, reason, actor, codes: forAll = [], role: newRole } = this.#notice;
-    const item = xml(
-      'item',
-      {
-        affiliation: affiliation ?? this.#room.affiliationOf(real.bare),
-        role: newRole ?? role,
-        jid: showsReal ? real.full : undefined,
-        nick,
-      },
-      actor === undefined ? undefined : xml('actor', { nick: actor }),
-      reason ? xml('reason', {}, reason) : undefined,
-    );
-    const statuses = [...new Set([...codes, ...forAll])].sort().map((code) => xml('status', { code }));
-    const copy = new Element(this.#base.name, { ...(this.#base.attrs as Record<string, string>) });
-    copy.children = [
-      ...this.#base.children,
-      xml('x', NS_USER, item, ...statuses),
-      xml('occupant-id', { xmlns: NS_OCCUPANT, id }),
-    ];
-    return Stanza.of(copy);
+/** The forms in which others are told. Those without a notice are kept, since whoever comes in gets them of everybody. */
+function formsOf(room: Room, occupant: Occupant, notice: Notice | undefined) {
+  const kept = notice ? {} : (occupant.forms ??= {});
+  return {
+    get open(): Stanza {
+      return (kept.open ??= write(room, occupant, { showsReal: true, isOwn: false, notice }));
+    },
+    get closed(): Stanza {
+      return (kept.closed ??= write(room, occupant, { showsReal: false, isOwn: false, notice }));
+    },
+  } satisfies PresenceForms;
+}
+
+interface Form {
+  readonly showsReal: boolean;
+  readonly isOwn: boolean;
+  readonly notice: Notice | undefined;
+}
+
+function write(room: Room, occupant: Occupant, { showsReal, isOwn, notice = {} }: Form): Stanza {
+  const { real, id } = occupant;
+  const { affiliation, nick, reason, actor, codes = [], ownCodes = [], extra = [], ownExtra = [], role } = notice;
+  const isGone = role === 'none' || nick !== undefined;
+  const item = xml(
+    'item',
+    {
+      affiliation: affiliation ?? room.affiliationOf(real),
+      role: role ?? occupant.role,
+      jid: showsReal ? real.full : undefined,
+      nick,
+    },
+    actor && xml('actor', { nick: actor.nick }),
+    reason ? xml('reason', {}, reason) : undefined,
+  );
+  const all = isOwn ? [...codes, STATUS.self, ...ownCodes] : codes;
+  const statuses = [...new Set(all)].sort().map((code) => xml('status', { code }));
+  const presence = clean(occupant.presence, isGone);
+  presence.cnode(xml('x', NS_USER, item, ...(isOwn ? [...extra, ...ownExtra] : extra), ...statuses));
+  presence.cnode(xml('occupant-id', { xmlns: NS_OCCUPANT, id }));
+  if (isGone) return Stanza.of(presence);
+  for (const decorate of room.parts.decorations) {
+    const decoration = decorate(room, occupant);
+    if (decoration) presence.cnode(decoration);
   }
+  return Stanza.of(presence);
 }
 
 /** A presence as its sender has meant it for the room, without what only the room may say (XEP-0421 section 4). */
 function clean(presence: Stanza, isGone: boolean): Element {
   const { element } = presence;
   const copy = new Element('presence', { type: isGone ? 'unavailable' : undefined, id: presence.id });
-  const isOurs = (child: Element) => {
-    const xmlns = child.getNS();
-    return xmlns === NS_MUC || xmlns === NS_USER || xmlns === NS_OCCUPANT;
-  };
-  copy.children = element.children.filter((child) => !(child instanceof Element) || !isOurs(child));
+  copy.children = element.children.filter((child) => !(child instanceof Element) || !FORGED.has(child.getNS() ?? ''));
   return copy;
 }
 
 /** Sends a client out of a room that it does not know it has left, or never was in (XEP-0045 section 7.2.16). */
-export function sendAway(room: Room, from: Jid, to: Jid, reason: string): void {
+export function awayNotice(reason: string): Stanza {
   const item = xml('item', { affiliation: 'none', role: 'none' }, xml('reason', {}, reason));
   const codes = [STATUS.self, STATUS.kicked, STATUS.technical].map((code) => xml('status', { code }));
-  room.send(Stanza.of(xml('presence', { type: 'unavailable' }, xml('x', NS_USER, item, ...codes))), from, to);
+  return Stanza.of(xml('presence', { type: 'unavailable' }, xml('x', NS_USER, item, ...codes)));
 }

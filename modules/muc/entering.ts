@@ -1,16 +1,29 @@
 import { timingSafeEqual } from 'node:crypto';
-import { type Element, type Envelope, Jid, readDateTime, readStanza, Stanza, StanzaError, timeOf, xml } from '#core';
+import {
+  after,
+  type Element,
+  type Envelope,
+  Jid,
+  type Maybe,
+  readDateTime,
+  readStanza,
+  Stanza,
+  StanzaError,
+  timeOf,
+  xml,
+} from '#core';
 import { TAG } from '../mam/index.ts';
-import { announce, introduce, NS_MUC, STATUS, sendAway } from './announce.ts';
-import { fold, Occupant } from './occupant.ts';
+import { announce, awayNotice, introduce, isVisibleTo, NS_MUC, STATUS, tellOwn } from './announce.ts';
+import { checkNickname, fold } from './nick.ts';
+import { Occupant } from './occupant.ts';
 import { isAffiliated, roleOnEntry } from './ranks.ts';
 import type { Room } from './room.ts';
+import { ROOM_TAG } from './tag.ts';
+import { NS_VERSIONS, tellAffiliations, versionMark } from './versions.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
 /** Occupants that admins and owners may be more than there is room for (XEP-0045 section 7.2.11). */
 const RESERVE = 20;
-/** Bytes a nick may have. */
-const MAX_NICK = 255;
 
 /** What a service allows in all its rooms. */
 export interface EntryLimits {
@@ -19,37 +32,51 @@ export interface EntryLimits {
 }
 
 /** A client comes into a room, or says again that it is there (XEP-0045 section 7.2). Throws StanzaError for who may not. */
-export async function enter(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): Promise<void> {
+export function enter(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): Maybe<void> {
   const { stanza, from, to } = env;
-  const x = stanza.child('x', NS_MUC);
+  const isJoin = stanza.has('x', NS_MUC);
   const known = room.occupants.of(from);
-  if (known && known.nick === to.resource) return x ? repeat(room, known, stanza, limits) : update(room, known, stanza);
+  if (known && known.nick === to.resource) return isJoin ? repeat(room, known, stanza, limits) : update(room, known, stanza);
   if (known) return rename(room, known, env);
-  if (!x) return sendAway(room, to, from, 'You are not in this room');
-  checkEntry(room, from, to.resource, { x, limits });
+  if (!isJoin) return room.send(awayNotice('You are not in this room'), to, from);
+  checkEntry(room, env, limits);
+  return after(room.parts.events.hooks.entering.run({ room, from, nick: to.resource, env }), (isHandled) =>
+    isHandled ? undefined : admit(room, env, limits, isNew),
+  );
+}
+
+function admit(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): Promise<void> {
+  const { stanza, from, to } = env;
+  // Looked at again, since a guard may have waited for something.
+  checkEntry(room, env, limits);
   const occupant = new Occupant({
     real: from,
     jid: to,
-    role: roleOnEntry(room.affiliationOf(from.bare), room.settings.isModerated),
+    role: roleOnEntry(room.affiliationOf(from), room.settings.isModerated),
     presence: stanza,
-    id: room.occupantId(from),
+    id: room.occupantId(from.bare),
   });
   room.occupants.add(occupant);
-  await welcome(room, occupant, { x, limits, codes: isNew ? [STATUS.created] : [] });
+  room.usedAt = Date.now();
+  room.parts.events.signals.entered.emit({ room, occupant });
+  return welcome(room, occupant, { limits, isNew, isFirst: true });
 }
 
-/** The client has lost track of the room: it gets everything as if it had just come. */
-async function repeat(room: Room, occupant: Occupant, presence: Stanza, limits: EntryLimits): Promise<void> {
+/** The client has lost track of the room: it gets everything as if it had just come (section 15.3, rule 4). */
+function repeat(room: Room, occupant: Occupant, presence: Stanza, limits: EntryLimits): Promise<void> {
   occupant.presence = presence;
-  await welcome(room, occupant, { x: presence.child('x', NS_MUC)!, limits, codes: [] });
+  occupant.forms = undefined;
+  return welcome(room, occupant, { limits, isNew: false, isFirst: false });
 }
 
+/** Section 7.7. */
 function update(room: Room, occupant: Occupant, presence: Stanza): void {
   occupant.presence = presence;
+  occupant.forms = undefined;
   announce(room, occupant);
 }
 
-/** XEP-0045 section 7.6. */
+/** Section 7.6. */
 function rename(room: Room, occupant: Occupant, { stanza, from, to }: Envelope): void {
   if (room.settings.areNicksFixed && room.members.get(from.bare)?.nick !== undefined) {
     throw new StanzaError('not-acceptable', { type: 'cancel', text: 'Nicks are fixed in this room' });
@@ -58,38 +85,39 @@ function rename(room: Room, occupant: Occupant, { stanza, from, to }: Envelope):
   announce(room, occupant, { nick: to.resource, codes: [STATUS.newNick] });
   room.occupants.rename(occupant, to);
   occupant.presence = stanza;
+  occupant.forms = undefined;
   announce(room, occupant);
 }
 
-function checkEntry(room: Room, from: Jid, nick: string, { x, limits }: { x: Element; limits: EntryLimits }): void {
-  const affiliation = room.affiliationOf(from.bare);
+function checkEntry(room: Room, { stanza, from, to }: Envelope, limits: EntryLimits): void {
+  const affiliation = room.affiliationOf(from);
   const { settings, occupants } = room;
   if (affiliation === 'outcast') throw new StanzaError('forbidden', { text: 'You are banned from this room' });
   if (room.isLocked && affiliation !== 'owner') throw new StanzaError('item-not-found');
   if (settings.isMembersOnly && !isAffiliated(affiliation, 'member')) {
     throw new StanzaError('registration-required', { text: 'This room is for members only' });
   }
-  if (!isAffiliated(affiliation, 'owner') && !isPassword(settings.password, x.getChildText('password', NS_MUC))) {
-    throw new StanzaError('not-authorized', { text: 'A password is needed to enter this room' });
+  if (!isAffiliated(affiliation, 'owner') && settings.password !== undefined) {
+    const given = stanza.child('x', NS_MUC)?.getChildText('password', NS_MUC);
+    if (!isPassword(settings.password, given)) {
+      throw new StanzaError('not-authorized', { text: 'A password is needed to enter this room' });
+    }
   }
   const most = settings.maxUsers > 0 ? Math.min(settings.maxUsers, limits.maxUsers) : limits.maxUsers;
   const reserve = isAffiliated(affiliation, 'admin') ? RESERVE : 0;
   if (occupants.size >= most + reserve) throw new StanzaError('service-unavailable', { type: 'wait', text: 'This room is full' });
-  checkNick(room, from, nick);
+  checkNick(room, from, to.resource);
 }
 
-function isPassword(password: string | undefined, given: string | null): boolean {
-  if (password === undefined) return true;
+function isPassword(password: string, given: string | null | undefined): boolean {
   const [wanted, found] = [Buffer.from(password), Buffer.from(given ?? '')];
   return wanted.length === found.length && timingSafeEqual(wanted, found);
 }
 
 /** Somebody else's nick is nobody else's, nor is one that looks the same (XEP-0045 sections 7.2.9 and 7.10). */
-function checkNick(room: Room, from: Jid, nick: string): void {
-  if (nick === '' || fold(nick) === '' || Buffer.byteLength(nick) > MAX_NICK) {
-    throw new StanzaError('jid-malformed', { text: 'A nick is needed that can be seen' });
-  }
-  const owner = room.ownerOf(nick, fold);
+export function checkNick(room: Room, from: Jid, nick: string): void {
+  checkNickname(nick);
+  const owner = room.ownerOf(nick);
   const isTaken = room.occupants.named(nick).some(({ real }) => real.bare !== from.bare);
   if (isTaken || (owner !== undefined && owner !== from.bare)) {
     throw new StanzaError('conflict', { text: 'This nick is taken' });
@@ -101,65 +129,96 @@ function checkNick(room: Room, from: Jid, nick: string): void {
 }
 
 interface Welcome {
-  readonly x: Element;
   readonly limits: EntryLimits;
-  readonly codes: readonly string[];
+  /** The room was made for it. */
+  readonly isNew: boolean;
+  /** It was not in the room before. */
+  readonly isFirst: boolean;
 }
 
 /** Everything a new occupant gets, in this order (XEP-0045 section 7.1): who is there, itself, what was said, what it is about. */
-async function welcome(room: Room, occupant: Occupant, { x, limits, codes }: Welcome): Promise<void> {
+async function welcome(room: Room, occupant: Occupant, { limits, isNew, isFirst }: Welcome): Promise<void> {
+  const x = occupant.presence.child('x', NS_MUC);
+  const hasVersions = x?.getChild('mav', NS_VERSIONS) !== undefined;
+  if (hasVersions) tellAffiliations(room, occupant, x);
   for (const other of room.occupants.firsts()) {
-    if (other.nick === occupant.nick && other.real.bare === occupant.real.bare) continue;
-    if (room.settings.presenceOf.includes(other.role) || occupant.role === 'moderator') introduce(room, other, occupant);
+    if (other !== occupant && other.nick !== occupant.nick && isVisibleTo(occupant, other)) introduce(room, other, occupant);
   }
-  announce(room, occupant, { ownCodes: codes });
-  // What is being said just now is history for whoever comes.
-  const before = room.underway;
-  if (before) await before;
-  for (const message of await readHistory(room, x.getChild('history', NS_MUC), limits))
-    room.send(message, fromOf(message), occupant.real);
-  tellSubject(room, occupant);
+  const codes: string[] = isNew ? [STATUS.created] : [];
+  if (room.settings.whois === 'anyone') codes.push(STATUS.realSeen);
+  if (room.isArchived) codes.push(STATUS.loggingOn);
+  const notice = { ownCodes: codes, ...(hasVersions && { ownExtra: [versionMark(room)] }) };
+  if (isFirst) announce(room, occupant, notice);
+  else tellOwn(room, occupant, notice);
+  // What is said from now on is shown once the history was.
+  room.arriving.add(occupant);
+  try {
+    const history = await readHistory(room, x?.getChild('history', NS_MUC), limits);
+    // What was found there may only just be stored, and not have come here yet.
+    if (room.underway) await room.underway;
+    for (const { stanza, from } of history.messages) room.send(stanza, from, occupant.real);
+    tellSubject(room, occupant);
+    release(room, occupant, history.newest);
+  } finally {
+    release(room, occupant, '');
+  }
 }
 
-function fromOf(message: Stanza): Jid {
-  return message.from === undefined ? unknownSender() : Jid.parse(message.from);
-}
-
-function unknownSender(): never {
-  throw new Error('a message without a sender is in the history');
+/** Gives an occupant what was held back for it, but for what was in the history. */
+function release(room: Room, occupant: Occupant, newest: string): void {
+  const { held } = occupant;
+  occupant.held = [];
+  if (!room.arriving.delete(occupant) || room.occupants.of(occupant.real) !== occupant) return;
+  for (const { id, stanza, from } of held) {
+    if (id === undefined || id > newest) room.send(stanza, from, occupant.real);
+  }
 }
 
 /** What a room talks about, also when it is nothing (XEP-0045 section 7.2.15). */
-export function tellSubject(room: Room, occupant: Occupant): void {
+function tellSubject(room: Room, occupant: Occupant): void {
   const { subject } = room;
   const delay = subject && xml('delay', { xmlns: NS_DELAY, from: room.jid.full, stamp: new Date(subject.at).toISOString() });
   const message = Stanza.of(xml('message', { type: 'groupchat' }, xml('subject', {}, subject?.text ?? ''), delay));
-  room.send(message, subject ? room.addressOf(subject.by) : room.jid, occupant.real);
+  room.send(message, subject?.by ? room.addressOf(subject.by) : room.jid, occupant.real);
 }
 
+/** What a new occupant is told of what was said, and the id of the newest message that is known to be stored. */
+interface History {
+  readonly messages: readonly { readonly stanza: Stanza; readonly from: Jid }[];
+  readonly newest: string;
+}
+
+const NO_HISTORY: History = { messages: [], newest: '' };
+
 /** The last messages, as many as the client wants and as there may be (XEP-0045 section 7.2.14). */
-async function readHistory(room: Room, wish: Element | undefined, limits: EntryLimits): Promise<readonly Stanza[]> {
+async function readHistory(room: Room, wish: Element | undefined, limits: EntryLimits): Promise<History> {
   const { maxchars, maxstanzas, seconds, since } = (wish?.attrs ?? {}) as Readonly<Record<string, string | undefined>>;
   const max = Math.min(limits.maxHistory, room.settings.maxHistory, readNumber(maxstanzas) ?? Number.MAX_SAFE_INTEGER);
   let left = readNumber(maxchars) ?? Number.MAX_SAFE_INTEGER;
-  if (max <= 0 || left <= 0) return [];
+  if (max <= 0 || left <= 0 || !room.isArchived) return NO_HISTORY;
   const age = readNumber(seconds);
   const starts = [age === undefined ? undefined : Date.now() - age * 1000, since === undefined ? undefined : readDateTime(since)];
   const start = starts.filter((time) => time !== undefined).sort((a, b) => b - a)[0];
-  const page = await room.parts.messages.query(room.jid.local, {
-    tag: { mask: TAG.conversation | TAG.tombstone, value: TAG.conversation },
-    ...(start !== undefined && { start }),
+  const { items } = await room.parts.messages.query(room.jid.bare, {
+    tag: { mask: ROOM_TAG.subject | TAG.tombstone, value: 0 },
+    ...(start !== undefined && { start: Math.max(0, start) }),
     max,
     last: true,
   });
-  const history: Stanza[] = [];
-  for (const { id, stanza } of [...page.items].reverse()) {
+  const messages: { stanza: Stanza; from: Jid }[] = [];
+  for (const { id, stanza } of items.toReversed()) {
     left -= stanza.length;
-    if (left < 0) break;
+    const from = left < 0 ? undefined : readSender(stanza);
+    if (!from) break;
     const stamp = new Date(timeOf(id) ?? 0).toISOString();
-    history.push(readStanza(stanza).plus('delay', NS_DELAY, { from: room.jid.full, stamp }));
+    messages.push({ stanza: readStanza(stanza).plus('delay', NS_DELAY, { from: room.jid.full, stamp }), from });
   }
-  return history.reverse();
+  return { messages: messages.reverse(), newest: items.at(-1)?.id ?? '' };
+}
+
+function readSender(stanza: string): Jid | undefined {
+  const { from } = readStanza(stanza);
+  return from === undefined ? undefined : Jid.tryParse(from);
 }
 
 function readNumber(text: string | undefined): number | undefined {

@@ -1,5 +1,20 @@
 import type { Jid, Stanza } from '#core';
+import { fold } from './nick.ts';
 import type { Affiliation, Role } from './ranks.ts';
+
+/** Something that was said while an occupant was still coming in, with its id in the archive. */
+export interface Held {
+  readonly id: string | undefined;
+  readonly stanza: Stanza;
+  readonly from: Jid;
+}
+
+/** The forms in which others are told of an occupant, until something about it changes. */
+export interface PresenceForms {
+  /** With its real address. */
+  open?: Stanza;
+  closed?: Stanza;
+}
 
 /** One client in a room. Several clients of one account may share a nick (XEP-0045 section 7.2.9). */
 export class Occupant {
@@ -12,6 +27,12 @@ export class Occupant {
   presence: Stanza;
   /** Who it is to the room for ever, though it changes its nick (XEP-0421). */
   readonly id: string;
+  /** What was said while it is given the history (Room.arriving). */
+  held: Held[] = [];
+  /** Whether the others know that it is here. */
+  isTold = false;
+  /** See announce.ts. */
+  forms: PresenceForms | undefined = undefined;
 
   constructor(parts: Pick<Occupant, 'real' | 'jid' | 'role' | 'presence' | 'id'>) {
     this.real = parts.real;
@@ -33,10 +54,14 @@ export interface Member {
   readonly reason?: string;
 }
 
-/** The clients in a room, by their real addresses and by nick. */
+const NOBODY: readonly Occupant[] = [];
+
+/** The clients in a room, by their real addresses, by account and by nick. */
 export class Occupants {
   readonly #byReal = new Map<string, Occupant>();
-  readonly #byNick = new Map<string, Occupant[]>();
+  readonly #byAccount = new Map<string, readonly Occupant[]>();
+  readonly #byNick = new Map<string, readonly Occupant[]>();
+  #addresses: readonly Jid[] | undefined = undefined;
 
   get size(): number {
     return this.#byReal.size;
@@ -47,6 +72,11 @@ export class Occupants {
     return this.#byNick.size;
   }
 
+  /** The real addresses of all, in the order they came. The list itself never changes. */
+  get addresses(): readonly Jid[] {
+    return (this.#addresses ??= [...this.#byReal.values()].map(({ real }) => real));
+  }
+
   /** The occupant that a client is. */
   of(real: Jid): Occupant | undefined {
     return this.#byReal.get(real.full);
@@ -54,32 +84,34 @@ export class Occupants {
 
   /** Those who share a nick, in the order they came. Nicks that look alike are the same (see `fold`). */
   named(nick: string): readonly Occupant[] {
-    return this.#byNick.get(fold(nick)) ?? [];
+    return this.#byNick.get(fold(nick)) ?? NOBODY;
   }
 
-  /** The clients of an account. */
+  /** The clients of an account, in the order they came. */
   ofAccount(bare: string): readonly Occupant[] {
-    return [...this.#byReal.values()].filter(({ real }) => real.bare === bare);
+    return this.#byAccount.get(bare) ?? NOBODY;
   }
 
   add(occupant: Occupant): void {
     this.#byReal.set(occupant.real.full, occupant);
-    const key = fold(occupant.nick);
-    const others = this.#byNick.get(key);
-    if (others) others.push(occupant);
-    else this.#byNick.set(key, [occupant]);
+    this.#addresses = undefined;
+    put(this.#byAccount, occupant.real.bare, occupant);
+    put(this.#byNick, fold(occupant.nick), occupant);
   }
 
   remove(occupant: Occupant): void {
     this.#byReal.delete(occupant.real.full);
-    this.#unname(occupant);
+    this.#addresses = undefined;
+    take(this.#byAccount, occupant.real.bare, occupant);
+    take(this.#byNick, fold(occupant.nick), occupant);
   }
 
   /** Gives an occupant another address in the room. */
   rename(occupant: Occupant, jid: Jid): void {
-    this.#unname(occupant);
+    take(this.#byNick, fold(occupant.nick), occupant);
     occupant.jid = jid;
-    this.add(occupant);
+    occupant.forms = undefined;
+    put(this.#byNick, fold(occupant.nick), occupant);
   }
 
   [Symbol.iterator](): IterableIterator<Occupant> {
@@ -90,24 +122,15 @@ export class Occupants {
   *firsts(): IterableIterator<Occupant> {
     for (const [first] of this.#byNick.values()) if (first) yield first;
   }
-
-  #unname(occupant: Occupant): void {
-    const key = fold(occupant.nick);
-    const left = (this.#byNick.get(key) ?? []).filter((other) => other !== occupant);
-    if (left.length > 0) this.#byNick.set(key, left);
-    else this.#byNick.delete(key);
-  }
 }
 
-/**
- * Nicks that people could not tell apart are one: without regard to case, width and form, to marks that are not seen, and to spaces
- * (XEP-0045 section 13.4, UTS 39 in spirit).
- */
-export function fold(nick: string): string {
-  return nick
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/\p{Cf}|\p{Cc}|\p{Variation_Selector}/gu, '')
-    .replace(/\s+/gu, ' ')
-    .trim();
+function put(map: Map<string, readonly Occupant[]>, key: string, occupant: Occupant): void {
+  const others = map.get(key);
+  map.set(key, others ? [...others, occupant] : [occupant]);
+}
+
+function take(map: Map<string, readonly Occupant[]>, key: string, occupant: Occupant): void {
+  const left = (map.get(key) ?? NOBODY).filter((other) => other !== occupant);
+  if (left.length > 0) map.set(key, left);
+  else map.delete(key);
 }

@@ -1,20 +1,23 @@
 import { createHmac } from 'node:crypto';
-import type { ArchiveStore, Jid, Log, MapStore, Router, Stanza } from '#core';
+import { type ArchiveStore, type Element, type Jid, type MapStore, Stanza, sortableId, xml } from '#core';
+import type { RoomEvents } from './events.ts';
+import { fold } from './nick.ts';
 import { type Member, type Occupant, Occupants } from './occupant.ts';
-import { AFFILIATIONS, type Affiliation } from './ranks.ts';
-import type { Settings } from './settings.ts';
+import { Line, type Outbox } from './outbox.ts';
+import type { Affiliation, Standing } from './ranks.ts';
+import { type Level, type RoomFields, reaches, type Settings } from './settings.ts';
 
 /** What a room talks about, and who has said so when. */
 export interface Subject {
   readonly text: string;
-  /** The nick of whoever has set it. */
+  /** The nick of whoever has set it; empty for the room itself. */
   readonly by: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
 }
 
 /** What is stored of a room: under 'room', and for each account it knows under its bare JID. */
-export type Stored = StoredRoom | Member;
+export type Stored = StoredRoom | Member | Gone;
 
 /** The room itself. */
 export interface StoredRoom {
@@ -22,19 +25,60 @@ export interface StoredRoom {
   readonly subject?: Subject;
   /** Rises with each change of an affiliation (XEP-0463). */
   readonly version: number;
+  /** The last changes: which version has changed whom. Ascending. */
+  readonly changes?: readonly (readonly [version: number, bare: string])[];
+}
+
+/** What is left of a room that was destroyed, so that nobody takes its place at once. */
+export interface Gone {
+  readonly goneAt: number;
+  readonly venue?: string;
+  readonly reason?: string;
+}
+
+/** What a public room shows to those who look for rooms. */
+export interface Listing {
+  readonly name: string;
+  readonly description: string;
+  readonly lang: string;
+  /** Whether anybody may come in without a word. */
+  readonly isOpen: boolean;
 }
 
 /** What all rooms of a service work with. */
 export interface RoomParts {
+  /** By the room's bare JID, which no account has for a name. */
   readonly store: MapStore<Stored>;
   readonly messages: ArchiveStore;
-  readonly router: Router;
-  readonly log: Log;
+  /** Public rooms, under 'room'. */
+  readonly listed: MapStore<Listing>;
+  /** The rooms that local accounts are affiliated with: by username, under the bare JID of the room. */
+  readonly memberships: MapStore<Affiliation>;
+  readonly outbox: Outbox;
+  readonly events: RoomEvents;
+  readonly fields: RoomFields;
+  /** What features add to the presence of occupants. */
+  readonly decorations: ReadonlySet<Decoration>;
   /** What occupant ids are made with; the same for ever, and known to nobody. */
   readonly secret: Buffer;
+  /** Occupants from which on only moderators are seen coming and going; 0 for any number. */
+  readonly presenceLimit: number;
+  /** Whether messages may be archived at all. */
+  readonly mayArchive: boolean;
+  /** The account's name, when it is one of the host's. */
+  localName(bare: string): string | undefined;
+  /** Whether this account owns all rooms. */
+  isAdmin(jid: Jid): boolean;
 }
 
-const ROOM = 'room';
+/** Changes of affiliations that are remembered: who was away for longer is told of all. */
+const MAX_CHANGES = 200;
+
+/** Something that a feature adds to the presence of an occupant; asked again once the room forgets its forms (Occupant.forms). */
+export type Decoration = (room: Room, occupant: Occupant) => Element | undefined;
+
+/** Where the room itself is stored. */
+export const ROOM = 'room';
 
 /** A room: who may do what in it, who is in it, and what it keeps. Changes are durable before anybody is told of them. */
 export class Room {
@@ -45,11 +89,18 @@ export class Room {
   isLocked = false;
   /** It is being destroyed, or has been. */
   isGone = false;
-  /** Resolves once all that was said so far is stored, and was given to those who are here; undefined when there is nothing. */
+  /** Resolves once all that was said so far is stored, and was begun to be given to those who are here; undefined when it is. */
   underway: Promise<void> | undefined = undefined;
-  #settings: Settings;
-  #subject: Subject | undefined;
-  #version: number;
+  /** Those who are being given the history, and have not got what was said since. */
+  readonly arriving = new Set<Occupant>();
+  /** Who has asked to become a member, under which nick; forgotten when the room sleeps. */
+  readonly requests = new Map<string, string>();
+  /** When something was said or somebody came last: milliseconds since the epoch. */
+  usedAt = Date.now();
+  readonly #line = new Line();
+  /** What holds, and what has been given to the store last: they differ while something is being written. */
+  #state: StoredRoom;
+  #written: StoredRoom;
   readonly #members: Map<string, Member>;
 
   constructor(
@@ -59,42 +110,64 @@ export class Room {
   ) {
     this.jid = jid;
     this.parts = parts;
-    this.#settings = state.room.settings;
-    this.#subject = state.room.subject;
-    this.#version = state.room.version;
+    this.#state = state.room;
+    this.#written = state.room;
     this.#members = new Map(state.members);
   }
 
-  /** Reads a room; undefined when none of this name is stored. */
-  static async load(jid: Jid, parts: RoomParts): Promise<Room | undefined> {
-    const entries = await parts.store.entries(jid.local);
-    const room = entries.get(ROOM) as StoredRoom | undefined;
-    if (!room) return undefined;
-    const members = [...entries].filter(([key]) => key !== ROOM) as [string, Member][];
-    return new Room(jid, parts, { room, members });
-  }
-
   get settings(): Settings {
-    return this.#settings;
+    return this.#state.settings;
   }
 
   get subject(): Subject | undefined {
-    return this.#subject;
+    return this.#state.subject;
   }
 
   /** The version of the lists of affiliations (XEP-0463). */
   get version(): number {
-    return this.#version;
+    return this.#state.version;
   }
 
-  /** All accounts that the room knows, by bare JID. */
+  /** Whose affiliation has changed since a version; undefined when that is no longer known. */
+  changedSince(version: number): readonly string[] | undefined {
+    const changes = this.#state.changes ?? [];
+    // Of the oldest that is remembered, a part may be forgotten.
+    const first = changes[0]?.[0] ?? this.version;
+    if (version > this.version || version < first) return undefined;
+    return [...new Set(changes.filter(([at]) => at > version).map(([, bare]) => bare))];
+  }
+
+  /** All accounts (and domains) that the room knows, by bare JID. */
   get members(): ReadonlyMap<string, Member> {
     return this.#members;
   }
 
-  /** What an account is to the room. */
-  affiliationOf(bare: string): Affiliation {
-    return this.#members.get(bare)?.affiliation ?? 'none';
+  /** Whether what is said is kept (XEP-0313). */
+  get isArchived(): boolean {
+    return this.settings.isArchived && this.parts.mayArchive;
+  }
+
+  /** What an account is to the room: by itself, or by its domain. Those who administer the service own all rooms. */
+  affiliationOf(jid: Jid): Affiliation {
+    const own = this.#members.get(jid.bare)?.affiliation;
+    if (own !== 'owner' && this.parts.isAdmin(jid)) return 'owner';
+    if (own !== undefined && own !== 'none') return own;
+    return this.#members.get(jid.domain)?.affiliation ?? 'none';
+  }
+
+  /** What somebody is to the room, and is in it. */
+  standingOf(jid: Jid): Standing {
+    return { affiliation: this.affiliationOf(jid), role: this.occupants.of(jid)?.role ?? 'none' };
+  }
+
+  /** Whether something that the room leaves to these is left to somebody. */
+  may(jid: Jid, level: Level): boolean {
+    return reaches(this.standingOf(jid), level);
+  }
+
+  /** The level that a field of the configuration has. */
+  levelOf(field: string): Level {
+    return this.parts.fields.levelOf(this.settings, field);
   }
 
   /** The accounts of this affiliation, by bare JID. */
@@ -103,63 +176,89 @@ export class Room {
   }
 
   /** Whose nick this is by registration; undefined when it is nobody's. */
-  ownerOf(nick: string, fold: (nick: string) => string): string | undefined {
+  ownerOf(nick: string): string | undefined {
     const wanted = fold(nick);
     for (const [bare, member] of this.#members) if (member.nick !== undefined && fold(member.nick) === wanted) return bare;
     return undefined;
   }
 
   /** Who somebody is to this room for ever, without saying who they are (XEP-0421). */
-  occupantId({ bare }: Jid): string {
+  occupantId(bare: string): string {
     return createHmac('sha256', this.parts.secret).update(`${this.jid.bare}\0${bare}`).digest('base64url');
   }
 
-  /** Whether an occupant sees the real addresses of others. */
-  seesReal(viewer: Occupant): boolean {
-    return this.#settings.whois === 'anyone' || viewer.role === 'moderator';
+  /** Whether somebody may see the real addresses of occupants. */
+  seesReal(viewer: Jid): boolean {
+    if (this.settings.whois === 'anyone') return true;
+    const { affiliation, role } = this.standingOf(viewer);
+    return role === 'moderator' || affiliation === 'admin' || affiliation === 'owner';
   }
 
   /** Configures the room. */
   async configure(settings: Settings): Promise<void> {
-    await this.#write({ settings });
-    this.#settings = settings;
+    await this.#write({ settings }, () => [this.#list(settings)]);
   }
 
-  /** Sets what the room talks about. */
+  /** Sets what the room talks about. Until it is stored the old subject holds. */
   async talkAbout(subject: Subject): Promise<void> {
     await this.#write({ subject });
-    this.#subject = subject;
   }
 
   /** Changes what accounts are to the room, all or nothing. One that is nothing and has no nick is forgotten. */
   async affiliate(changes: ReadonlyMap<string, Member>): Promise<void> {
-    const version = this.#version + 1;
-    const stored = new Map<string, Stored | undefined>([[ROOM, this.#stored({ version })]]);
-    for (const [bare, member] of changes) stored.set(bare, isNothing(member) ? undefined : member);
-    await this.parts.store.update(this.jid.local, stored);
-    this.#version = version;
+    const before = new Map([...changes.keys()].map((bare) => [bare, this.#members.get(bare)]));
+    const stored = new Map<string, Stored | undefined>();
+    // They hold at once, so that a change that comes meanwhile builds on these.
     for (const [bare, member] of changes) {
-      if (isNothing(member)) this.#members.delete(bare);
-      else this.#members.set(bare, member);
+      stored.set(bare, isNothing(member) ? undefined : member);
+      this.#setMember(bare, member);
+    }
+    try {
+      const version = this.#written.version + 1;
+      const changed = [...changes.keys()].map((bare) => [version, bare] as const);
+      await this.#write(
+        { version, changes: [...(this.#written.changes ?? []), ...changed].slice(-MAX_CHANGES) },
+        () => this.#noteMemberships(changes),
+        stored,
+      );
+    } catch (error) {
+      for (const [bare, member] of before) this.#setMember(bare, member);
+      throw error;
     }
   }
 
   /** Stores a room that is new. */
   async create(): Promise<void> {
-    const stored = new Map<string, Stored>([[ROOM, this.#stored({})], ...this.#members]);
-    await this.parts.store.update(this.jid.local, stored);
+    await this.#write({}, () => [this.#list(this.settings), ...this.#noteMemberships(this.#members)], new Map(this.#members));
   }
 
-  /** Forgets everything. */
-  async erase(): Promise<void> {
+  /** Forgets everything but that it has been; not even that, of a room without `gone`. */
+  async erase(gone?: Gone): Promise<void> {
     this.isGone = true;
-    await this.parts.store.clear(this.jid.local);
-    await this.parts.messages.remove(this.jid.local, {});
+    const { store, messages, listed } = this.parts;
+    const left = new Map([...this.#members.keys()].map((bare) => [bare, { affiliation: 'none' as const }]));
+    const stored = new Map<string, Stored | undefined>([
+      [ROOM, gone],
+      ...[...left.keys()].map((bare) => [bare, undefined] as const),
+    ]);
+    const forgotten = [listed.clear(this.jid.bare), ...this.#noteMemberships(left)];
+    await Promise.all([store.update(this.jid.bare, stored), messages.remove(this.jid.bare, {}), ...forgotten]);
   }
 
   /** Sends something to one client in the name of somebody in the room, or of the room. */
   send(stanza: Stanza, from: Jid, to: Jid): void {
-    this.parts.router.send(stanza, from, to);
+    this.parts.outbox.send(this.#line, stanza, from, to);
+  }
+
+  /** Sends something to several; a promise that resolves once all have it, when that takes longer. `to` must not change any more. */
+  sendAll(stanza: Stanza, from: Jid, to: readonly Jid[]): Promise<void> | undefined {
+    return this.parts.outbox.sendAll(this.#line, stanza, from, to);
+  }
+
+  /** Sends a notice of the room to everybody in it. */
+  notify(...payload: readonly Element[]): void {
+    const message = Stanza.of(xml('message', { type: 'groupchat', id: sortableId() }, ...payload));
+    void this.sendAll(message, this.jid, this.occupants.addresses);
   }
 
   /** The address of a nick in this room. */
@@ -167,25 +266,63 @@ export class Room {
     return this.jid.withResource(nick);
   }
 
-  async #write(change: Partial<StoredRoom>): Promise<void> {
-    await this.parts.store.update(this.jid.local, new Map([[ROOM, this.#stored(change)]]));
+  /** Forgets how occupants are shown, because that has changed for all of them. */
+  forgetForms(): void {
+    for (const occupant of this.occupants) occupant.forms = undefined;
   }
 
-  #stored(change: Partial<StoredRoom>): StoredRoom {
-    const subject = change.subject ?? this.#subject;
-    return {
-      settings: change.settings ?? this.#settings,
-      version: change.version ?? this.#version,
-      ...(subject && { subject }),
-    };
+  /** The clients that see something of others: those for whom this is true. */
+  addressesOf(isMeant: (occupant: Occupant) => boolean): readonly Jid[] {
+    const found: Jid[] = [];
+    for (const occupant of this.occupants) if (isMeant(occupant)) found.push(occupant.real);
+    return found;
+  }
+
+  #setMember(bare: string, member: Member | undefined): void {
+    if (!member || isNothing(member)) this.#members.delete(bare);
+    else this.#members.set(bare, member);
+  }
+
+  #noteMemberships(changes: ReadonlyMap<string, Member>): readonly Promise<void>[] {
+    const { localName, memberships } = this.parts;
+    const notes: Promise<void>[] = [];
+    for (const [bare, { affiliation }] of changes) {
+      const name = localName(bare);
+      if (name === undefined) continue;
+      const value = affiliation === 'none' || affiliation === 'outcast' ? undefined : affiliation;
+      notes.push(memberships.update(name, new Map([[this.jid.bare, value]])));
+    }
+    return notes;
+  }
+
+  #list({ name, description, lang, isPublic, isMembersOnly, password }: Settings): Promise<void> {
+    const { listed } = this.parts;
+    if (!isPublic) return listed.clear(this.jid.bare);
+    const isOpen = !isMembersOnly && password === undefined;
+    return listed.update(this.jid.bare, new Map([[ROOM, { name, description, lang, isOpen }]]));
+  }
+
+  /** Writes a change and what goes with it, which holds once all is durable. */
+  async #write(
+    change: Partial<StoredRoom>,
+    also: () => readonly Promise<void>[] = () => [],
+    rows?: ReadonlyMap<string, Stored | undefined>,
+  ) {
+    this.#written = { ...this.#written, ...change };
+    const update = this.parts.store.update(
+      this.jid.bare,
+      new Map<string, Stored | undefined>([...(rows ?? []), [ROOM, this.#written]]),
+    );
+    try {
+      await Promise.all([update, ...also()]);
+    } catch (error) {
+      this.#written = this.#state;
+      throw error;
+    }
+    this.#state = { ...this.#state, ...change };
   }
 }
 
 function isNothing({ affiliation, nick }: Member): boolean {
   return affiliation === 'none' && nick === undefined;
-}
-
-/** Whether a stored affiliation is one: databases may hold anything. */
-export function isMember(value: Stored): value is Member {
-  return 'affiliation' in value && AFFILIATIONS.includes(value.affiliation);
 }

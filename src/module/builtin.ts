@@ -11,6 +11,7 @@ import inbox from '../../modules/inbox/index.ts';
 import last from '../../modules/last/index.ts';
 import mam from '../../modules/mam/index.ts';
 import mds from '../../modules/mds/index.ts';
+import muc from '../../modules/muc/index.ts';
 import offline from '../../modules/offline/index.ts';
 import ping from '../../modules/ping/index.ts';
 import presence from '../../modules/presence/index.ts';
@@ -38,6 +39,7 @@ const all: readonly AnyModule[] = [
   last,
   mam,
   mds,
+  muc,
   offline,
   ping,
   presence,

@@ -24,6 +24,8 @@ export interface FormField {
   /** Its value; several for the -multi kinds, where a text has one for each line. */
   readonly values?: readonly string[];
   readonly isRequired?: boolean;
+  /** What can be chosen from (section 3.2). */
+  readonly options?: readonly { readonly value: string; readonly label?: string }[];
 }
 
 /** What stands above a form. */
@@ -49,12 +51,13 @@ export function writeForm(
   );
 }
 
-function writeField({ name, type, label, values = [], isRequired }: FormField): Element {
+function writeField({ name, type, label, values = [], isRequired, options = [] }: FormField): Element {
   return xml(
     'field',
     { var: name, type, label },
     isRequired ? xml('required') : undefined,
     ...values.map((value) => xml('value', {}, value)),
+    ...options.map(({ value, label: text }) => xml('option', { label: text }, xml('value', {}, value))),
   );
 }
 

@@ -1,6 +1,7 @@
 // XEP-0313 sections 4 and 5: what archives answer. Knows nothing of accounts or rooms: whoever mounts it says whose archive is meant, and
 // lets in who may read it.
 import {
+  type ArchiveFilter,
   type ArchiveStore,
   type Element,
   isSession,
@@ -62,6 +63,8 @@ export interface ArchiveQuery {
   readonly query: Query;
   /** What to send in place of the stanza that was kept: XML text of a message that stands alone. */
   readonly transform?: ((item: Item) => string) | undefined;
+  /** What `with` and the like mean in this archive, where it is not what they mean in an account's. */
+  readonly narrow?: ((filter: ArchiveFilter) => ArchiveFilter) | undefined;
 }
 
 /**
@@ -90,10 +93,11 @@ export class ArchiveQueries {
   }
 
   /** Answers <query/> of type set: sends the results and returns what ends them (section 4.2). */
-  async query({ owner, archive, query, transform }: ArchiveQuery): Promise<Element> {
+  async query({ owner, archive, query, transform, narrow }: ArchiveQuery): Promise<Element> {
     const { onPage, settled } = this.#parts;
     const { payload, from, env } = query;
-    const request = readRequest(payload, this.#parts.maxPage);
+    const asked = readRequest(payload, this.#parts.maxPage);
+    const request = narrow ? { ...asked, filter: narrow(asked.filter), page: narrow(asked.page) } : asked;
     await settled?.(owner);
     await this.#checkNamed(owner, request.named);
     const [page, count] = await Promise.all([this.#read(owner, query, request), this.#count(owner, request)]);

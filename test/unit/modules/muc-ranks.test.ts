@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { fold, Occupant, Occupants } from '../../../modules/muc/occupant.ts';
+import { fold } from '../../../modules/muc/nick.ts';
+import { Occupant, Occupants } from '../../../modules/muc/occupant.ts';
 import {
   AFFILIATIONS,
   type Affiliation,

@@ -1,0 +1,92 @@
+import { type Envelope, Hook, type Jid, type Log, Signal, type Stanza } from '#core';
+import type { Occupant } from './occupant.ts';
+import type { Affiliation } from './ranks.ts';
+import type { Room } from './room.ts';
+import type { Settings } from './settings.ts';
+
+/** A client wants to come in. Throw StanzaError to keep it out. */
+export interface Entering {
+  readonly room: Room;
+  readonly from: Jid;
+  readonly nick: string;
+  readonly env: Envelope;
+}
+
+/** Somebody says something to everybody in a room. Throw StanzaError to refuse it; HANDLED: it is dealt with, and nobody sees it. */
+export interface Saying {
+  readonly room: Room;
+  readonly occupant: Occupant;
+  readonly env: Envelope;
+  /** As it will be shown, from the occupant's address. Replaced, never changed. */
+  stanza: Stanza;
+  readonly isSubject: boolean;
+}
+
+/** Something was said in a room: it is durable, where it is kept at all, and given to those who are there. */
+export interface Said {
+  readonly room: Room;
+  /** Its id in the room's archive; undefined when it is not kept. */
+  readonly id: string | undefined;
+  /** See TAG of the archive and ROOM_TAG; undefined when it is not kept. */
+  readonly tag: number | undefined;
+  readonly stanza: Stanza;
+  /** Who has said it, by its real bare JID; undefined for the room itself. */
+  readonly by: string | undefined;
+}
+
+/** Somebody is about to say something to one other in the room. */
+export interface Whispering {
+  readonly room: Room;
+  readonly occupant: Occupant;
+  readonly to: Occupant;
+  stanza: Stanza;
+}
+
+/** What somebody is to a room has changed. */
+export interface Affiliated {
+  readonly room: Room;
+  readonly bare: string;
+  readonly before: Affiliation;
+  readonly after: Affiliation;
+}
+
+/** Where other modules take part in what happens in rooms. */
+export interface RoomHooks {
+  readonly entering: Hook<Entering>;
+  readonly saying: Hook<Saying>;
+  readonly whispering: Hook<Whispering>;
+}
+
+/** What other modules are told of. */
+export interface RoomSignals {
+  readonly said: Signal<Said>;
+  readonly entered: Signal<{ readonly room: Room; readonly occupant: Occupant }>;
+  readonly left: Signal<{ readonly room: Room; readonly occupant: Occupant }>;
+  readonly affiliated: Signal<Affiliated>;
+  readonly created: Signal<{ readonly room: Room }>;
+  readonly configured: Signal<{ readonly room: Room; readonly before: Settings }>;
+  readonly destroyed: Signal<{ readonly room: Room }>;
+}
+
+/** The hooks and signals of one service. */
+export interface RoomEvents {
+  readonly hooks: RoomHooks;
+  readonly signals: RoomSignals;
+}
+
+/** Hooks and signals with nobody listening. */
+export function createEvents(log: Log): RoomEvents {
+  const report = (signal: string, error: unknown): void => log.error('a listener failed', { signal, error });
+  return {
+    hooks: { entering: new Hook('entering'), saying: new Hook('saying'), whispering: new Hook('whispering') },
+    signals: {
+      said: new Signal('said', report),
+      entered: new Signal('entered', report),
+      left: new Signal('left', report),
+      affiliated: new Signal('affiliated', report),
+      created: new Signal('created', report),
+      configured: new Signal('configured', report),
+      destroyed: new Signal('destroyed', report),
+    },
+  };
+}
