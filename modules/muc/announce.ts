@@ -1,5 +1,6 @@
 import { Element, Stanza, xml } from '#core';
 import type { Occupant, PresenceForms } from './occupant.ts';
+import type { Utterance } from './outbox.ts';
 import type { Affiliation, Role } from './ranks.ts';
 import type { Room } from './room.ts';
 
@@ -81,14 +82,19 @@ export function tellOwn(room: Room, occupant: Occupant, notice?: Notice): void {
   room.send(write(room, occupant, { showsReal: true, isOwn: true, notice }), occupant.jid, occupant.real);
 }
 
-/** Tells one client about an occupant, as when it comes in. */
-export function introduce(room: Room, occupant: Occupant, viewer: Occupant): void {
-  const forms = formsOf(room, occupant, undefined);
-  room.send(isOpenTo(room, viewer, occupant) ? forms.open : forms.closed, occupant.jid, viewer.real);
+/** Tells a client that comes in about those who are there: one of each nick, but itself. */
+export function introduceAll(room: Room, viewer: Occupant): void {
+  const said: Utterance[] = [];
+  for (const occupant of room.occupants.firsts()) {
+    if (occupant.nick === viewer.nick || !isVisibleTo(viewer, occupant)) continue;
+    const forms = formsOf(room, occupant, undefined);
+    said.push({ stanza: isOpenTo(room, viewer, occupant) ? forms.open : forms.closed, from: occupant.jid });
+  }
+  room.sendEach(said, viewer.real);
 }
 
 /** Whether somebody who comes in is told about an occupant. */
-export function isVisibleTo(viewer: Occupant, occupant: Occupant): boolean {
+function isVisibleTo(viewer: Occupant, occupant: Occupant): boolean {
   return occupant.isTold || isInsider(viewer, occupant);
 }
 
@@ -108,16 +114,31 @@ function isShown(room: Room, { role }: Occupant): boolean {
 }
 
 /** The forms in which others are told. Those without a notice are kept, since whoever comes in gets them of everybody. */
-function formsOf(room: Room, occupant: Occupant, notice: Notice | undefined) {
-  const kept = notice ? {} : (occupant.forms ??= {});
-  return {
-    get open(): Stanza {
-      return (kept.open ??= write(room, occupant, { showsReal: true, isOwn: false, notice }));
-    },
-    get closed(): Stanza {
-      return (kept.closed ??= write(room, occupant, { showsReal: false, isOwn: false, notice }));
-    },
-  } satisfies PresenceForms;
+class Forms {
+  readonly #room: Room;
+  readonly #occupant: Occupant;
+  readonly #notice: Notice | undefined;
+  #open: Stanza | undefined = undefined;
+  #closed: Stanza | undefined = undefined;
+
+  constructor(room: Room, occupant: Occupant, notice?: Notice) {
+    this.#room = room;
+    this.#occupant = occupant;
+    this.#notice = notice;
+  }
+
+  /** With its real address. */
+  get open(): Stanza {
+    return (this.#open ??= write(this.#room, this.#occupant, { showsReal: true, isOwn: false, notice: this.#notice }));
+  }
+
+  get closed(): Stanza {
+    return (this.#closed ??= write(this.#room, this.#occupant, { showsReal: false, isOwn: false, notice: this.#notice }));
+  }
+}
+
+function formsOf(room: Room, occupant: Occupant, notice: Notice | undefined): PresenceForms {
+  return notice ? new Forms(room, occupant, notice) : (occupant.forms ??= new Forms(room, occupant));
 }
 
 interface Form {

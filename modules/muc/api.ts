@@ -1,6 +1,6 @@
 import type { ArchiveStore, Jid, Maybe, Stanza } from '#core';
 import type { CommandDesk } from '../commands/index.ts';
-import type { Actor, AffiliationChange } from './affiliating.ts';
+import type { Actor, AffiliationChange, RoleChange } from './affiliating.ts';
 import type { RoomHooks, RoomSignals } from './events.ts';
 import type { RoomInfo } from './info.ts';
 import type { Affiliation } from './ranks.ts';
@@ -37,6 +37,8 @@ export interface MucApi {
   configure(room: Room, settings: Settings): Promise<void>;
   /** Changes affiliations by right of `by`, or of the room when that is undefined. */
   affiliate(room: Room, by: Actor, changes: readonly AffiliationChange[]): Promise<void>;
+  /** Changes roles, as `affiliate` does affiliations. Throws StanzaError `not-allowed`. */
+  changeRoles(room: Room, by: Actor, changes: readonly RoleChange[]): void;
   /** Says something to everybody in the room's own name, or as one of its addresses. Resolves once it is durable. */
   speak(room: Room, stanza: Stanza, from?: Jid): Maybe<void>;
   /** Rooms in memory. */

@@ -13,7 +13,7 @@ import {
   xml,
 } from '#core';
 import { TAG } from '../mam/index.ts';
-import { announce, awayNotice, introduce, isVisibleTo, NS_MUC, STATUS, tellOwn } from './announce.ts';
+import { announce, awayNotice, introduceAll, NS_MUC, STATUS, tellOwn } from './announce.ts';
 import { checkNickname, fold } from './nick.ts';
 import { Occupant } from './occupant.ts';
 import { isAffiliated, roleOnEntry } from './ranks.ts';
@@ -36,8 +36,7 @@ export function enter(room: Room, env: Envelope, limits: EntryLimits, isNew: boo
   const { stanza, from, to } = env;
   const isJoin = stanza.has('x', NS_MUC);
   const known = room.occupants.of(from);
-  if (known && known.nick === to.resource) return isJoin ? repeat(room, known, stanza, limits) : update(room, known, stanza);
-  if (known) return rename(room, known, env);
+  if (known) return change(room, known, env, limits);
   if (!isJoin) return room.send(awayNotice('You are not in this room'), to, from);
   checkEntry(room, env, limits);
   return after(room.parts.events.hooks.entering.run({ room, from, nick: to.resource, env }), (isHandled) =>
@@ -60,6 +59,18 @@ function admit(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): 
   room.usedAt = Date.now();
   room.parts.events.signals.entered.emit({ room, occupant });
   return welcome(room, occupant, { limits, isNew, isFirst: true });
+}
+
+/** What somebody who is there says of itself. */
+function change(room: Room, occupant: Occupant, env: Envelope, limits: EntryLimits): Maybe<void> {
+  const { stanza, to } = env;
+  const kind = occupant.nick !== to.resource ? 'nick' : stanza.has('x', NS_MUC) ? 'again' : 'presence';
+  return after(room.parts.events.hooks.updating.run({ room, occupant, env, kind }), (isHandled) => {
+    // It may have gone while a guard was waiting for something.
+    if (isHandled || room.occupants.of(occupant.real) !== occupant) return;
+    if (kind === 'nick') return rename(room, occupant, env);
+    return kind === 'again' ? repeat(room, occupant, stanza, limits) : update(room, occupant, stanza);
+  });
 }
 
 /** The client has lost track of the room: it gets everything as if it had just come (section 15.3, rule 4). */
@@ -141,9 +152,7 @@ async function welcome(room: Room, occupant: Occupant, { limits, isNew, isFirst 
   const x = occupant.presence.child('x', NS_MUC);
   const hasVersions = x?.getChild('mav', NS_VERSIONS) !== undefined;
   if (hasVersions) tellAffiliations(room, occupant, x);
-  for (const other of room.occupants.firsts()) {
-    if (other !== occupant && other.nick !== occupant.nick && isVisibleTo(occupant, other)) introduce(room, other, occupant);
-  }
+  introduceAll(room, occupant);
   const codes: string[] = isNew ? [STATUS.created] : [];
   if (room.settings.whois === 'anyone') codes.push(STATUS.realSeen);
   if (room.isArchived) codes.push(STATUS.loggingOn);
@@ -156,7 +165,7 @@ async function welcome(room: Room, occupant: Occupant, { limits, isNew, isFirst 
     const history = await readHistory(room, x?.getChild('history', NS_MUC), limits);
     // What was found there may only just be stored, and not have come here yet.
     if (room.underway) await room.underway;
-    for (const { stanza, from } of history.messages) room.send(stanza, from, occupant.real);
+    room.sendEach(history.messages, occupant.real);
     tellSubject(room, occupant);
     release(room, occupant, history.newest);
   } finally {

@@ -42,6 +42,23 @@ export interface Whispering {
   stanza: Stanza;
 }
 
+/** Somebody invites people through a room. Throw StanzaError to refuse them all. */
+export interface Inviting {
+  readonly room: Room;
+  readonly from: Jid;
+  readonly invited: readonly Jid[];
+  readonly env: Envelope;
+}
+
+/** An occupant sends another presence. Throw StanzaError to refuse it; HANDLED: nobody sees it. */
+export interface Updating {
+  readonly room: Room;
+  readonly occupant: Occupant;
+  readonly env: Envelope;
+  /** It wants another nick (XEP-0045 section 7.6), wants to be told everything again (section 15.3), or only shows itself anew. */
+  readonly kind: 'nick' | 'again' | 'presence';
+}
+
 /** What somebody is to a room has changed. */
 export interface Affiliated {
   readonly room: Room;
@@ -55,6 +72,8 @@ export interface RoomHooks {
   readonly entering: Hook<Entering>;
   readonly saying: Hook<Saying>;
   readonly whispering: Hook<Whispering>;
+  readonly inviting: Hook<Inviting>;
+  readonly updating: Hook<Updating>;
 }
 
 /** What other modules are told of. */
@@ -78,7 +97,13 @@ export interface RoomEvents {
 export function createEvents(log: Log): RoomEvents {
   const report = (signal: string, error: unknown): void => log.error('a listener failed', { signal, error });
   return {
-    hooks: { entering: new Hook('entering'), saying: new Hook('saying'), whispering: new Hook('whispering') },
+    hooks: {
+      entering: new Hook('entering'),
+      saying: new Hook('saying'),
+      whispering: new Hook('whispering'),
+      inviting: new Hook('inviting'),
+      updating: new Hook('updating'),
+    },
     signals: {
       said: new Signal('said', report),
       entered: new Signal('entered', report),

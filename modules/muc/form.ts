@@ -1,11 +1,12 @@
 // The form by which a room is configured (XEP-0045 sections 10.1.3 and 10.2): each field once, with how it is written and read.
-import { type Element, type FormField, Jid, readForm, StanzaError, writeForm } from '#core';
+import { type Element, type FormField, Jid, readForm, StanzaError, writeForm, xml } from '#core';
 import { NS_MUC } from './announce.ts';
 import type { Role } from './ranks.ts';
-import { PRIVATE_MESSAGES, type RoomFields, type Settings } from './settings.ts';
+import { PRIVATE_MESSAGES, type RoomField, type RoomFields, type Settings } from './settings.ts';
 
 /** The FORM_TYPE of the configuration. */
 export const NS_CONFIG = `${NS_MUC}#roomconfig`;
+const NS_VALIDATE = 'http://jabber.org/protocol/xdata-validate';
 const ADMINS = 'muc#roomconfig_roomadmins';
 const OWNERS = 'muc#roomconfig_roomowners';
 /** Bytes of a text that everybody who asks is sent. */
@@ -184,7 +185,16 @@ export function writeConfigForm({ settings, admins, owners, fields }: FormState)
     { name: ADMINS, type: 'jid-multi', label: 'Admins', values: admins },
     { name: OWNERS, type: 'jid-multi', label: 'Owners', values: owners },
   ];
-  return writeForm('form', NS_CONFIG, [...own, ...extras, ...people], { title: 'Configuration of the room' });
+  const form = writeForm('form', NS_CONFIG, [...own, ...extras, ...people], { title: 'Configuration of the room' });
+  for (const field of form.getChildren('field')) validate(field, fields.get(String(field.attrs['var'])));
+  return form;
+}
+
+/** XEP-0122 sections 3 and 3.2.3: says which whole numbers there may be. */
+function validate(element: Element, field: RoomField | undefined): void {
+  if (!field?.range) return;
+  const range = xml('range', { min: String(field.range.min), max: String(field.range.max) });
+  element.cnode(xml('validate', { xmlns: NS_VALIDATE, datatype: 'xs:integer' }, range));
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Affiliation } from './ranks.ts';
 import type { Listing, Stored } from './room.ts';
 
 export type { MucApi, RoomWish } from './api.ts';
-export type { Affiliated, Entering, Said, Saying, Whispering } from './events.ts';
+export type { Affiliated, Entering, Inviting, Said, Saying, Updating, Whispering } from './events.ts';
 export { levelField } from './fields.ts';
 export type { NodeAnswer, NodeQuestion, RoomInfo } from './info.ts';
 export { fold } from './nick.ts';

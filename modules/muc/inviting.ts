@@ -42,14 +42,16 @@ export function takeRequest(room: Room, env: Envelope, router: Router): Maybe<vo
 }
 
 /** Section 7.8.2. In a room for members whoever is invited becomes one (section 9.5). */
-async function invite(room: Room, { from, stored }: Envelope, invites: readonly Element[], router: Router): Promise<void> {
+async function invite(room: Room, env: Envelope, invites: readonly Element[], router: Router): Promise<void> {
+  const { from } = env;
   const occupant = room.occupants.of(from);
   const affiliation = room.affiliationOf(from);
   if (!occupant && !isAffiliated(affiliation, 'admin')) throw new StanzaError('forbidden', { text: 'You are not in this room' });
   if (invites.length > MAX_INVITED) throw new StanzaError('policy-violation', { text: `At most ${MAX_INVITED} at once` });
   checkInviter(room, from);
   const invited = invites.map((element) => ({ element, to: readInvited(element) }));
-  await stored;
+  if (await room.parts.events.hooks.inviting.run({ room, from, invited: invited.map(({ to }) => to), env })) return;
+  await env.stored;
   const { isMembersOnly } = room.settings;
   const added = invited.filter(({ to }) => isMembersOnly && room.affiliationOf(to) === 'none');
   for (const { to } of invited) {

@@ -12,8 +12,8 @@ export interface Held {
 /** The forms in which others are told of an occupant, until something about it changes. */
 export interface PresenceForms {
   /** With its real address. */
-  open?: Stanza;
-  closed?: Stanza;
+  readonly open: Stanza;
+  readonly closed: Stanza;
 }
 
 /** One client in a room. Several clients of one account may share a nick (XEP-0045 section 7.2.9). */

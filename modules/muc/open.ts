@@ -2,7 +2,7 @@ import { type ArchiveStore, Jid, type MapStore, type ModuleContext, StanzaError 
 import type { CommandDesk } from '../commands/index.ts';
 import { ArchiveQueries } from '../mam/index.ts';
 import { changeList, NS_ADMIN, showList } from './admin.ts';
-import { affiliate } from './affiliating.ts';
+import { affiliate, changeRoles } from './affiliating.ts';
 import type { MucApi } from './api.ts';
 import { checkReader, showArchive } from './archive.ts';
 import { createEvents } from './events.ts';
@@ -272,6 +272,7 @@ function toApi({ rooms, queries, infos, fields, decorations, now }: Lasting): Mu
     destroy: (room, reason) => rooms.destroy(room, { reason }),
     configure,
     affiliate,
+    changeRoles,
     speak,
     open: () => rooms.open,
     listed: (after, max) => stores.listed.scan(ROOM, after, max),

@@ -3,7 +3,7 @@ import { type ArchiveStore, type Element, type Jid, type MapStore, Stanza, sorta
 import type { RoomEvents } from './events.ts';
 import { fold } from './nick.ts';
 import { type Member, type Occupant, Occupants } from './occupant.ts';
-import { Line, type Outbox } from './outbox.ts';
+import { Line, type Outbox, type Utterance } from './outbox.ts';
 import type { Affiliation, Standing } from './ranks.ts';
 import { type Level, type RoomFields, reaches, type Settings } from './settings.ts';
 
@@ -247,12 +247,17 @@ export class Room {
 
   /** Sends something to one client in the name of somebody in the room, or of the room. */
   send(stanza: Stanza, from: Jid, to: Jid): void {
-    this.parts.outbox.send(this.#line, stanza, from, to);
+    this.parts.outbox.send(this.#line, { stanza, from }, to);
+  }
+
+  /** Sends several things to one client. The list must not change any more. */
+  sendEach(said: readonly Utterance[], to: Jid): void {
+    this.parts.outbox.sendEach(this.#line, said, to);
   }
 
   /** Sends something to several; a promise that resolves once all have it, when that takes longer. `to` must not change any more. */
   sendAll(stanza: Stanza, from: Jid, to: readonly Jid[]): Promise<void> | undefined {
-    return this.parts.outbox.sendAll(this.#line, stanza, from, to);
+    return this.parts.outbox.sendAll(this.#line, { stanza, from }, to);
   }
 
   /** Sends a notice of the room to everybody in it. */

@@ -104,6 +104,8 @@ export interface RoomField extends FormField {
   readonly values: readonly string[];
   /** Whether disco#info of the room shows it to everybody (XEP-0128). */
   readonly isShown: boolean;
+  /** What a whole number has to be, for forms to say so (XEP-0122). */
+  readonly range?: { readonly min: number; readonly max: number };
   /** What is kept of what an owner has filled in; throws StanzaError `not-acceptable` for what cannot be. */
   read(values: readonly string[]): readonly string[];
 }

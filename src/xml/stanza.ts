@@ -159,7 +159,7 @@ export class Stanza implements StanzaHead {
     let head = `<${this.name}`;
     if (this.#body.isPrefixed) head += framed && this.#isBare ? ` xmlns='${NS_CLIENT}'` : '';
     else if (framed || xmlns !== NS_CLIENT) head += ` xmlns='${toWire(escapeXml(xmlns))}'`;
-    if (from !== undefined) head += ` from='${toWire(escapeXml(from))}'`;
+    if (from !== undefined) head += ` from='${senderOf(from)}'`;
     if (to !== undefined) head += ` to='${toWire(escapeXml(to))}'`;
     return head + this.#body.rest;
   }
@@ -281,6 +281,18 @@ export class Stanza implements StanzaHead {
     if (next < begin || raw.charCodeAt(next + 1) !== 47) return undefined;
     return characterData(fromWire(raw.slice(begin, next)));
   }
+}
+
+let lastSender = '';
+let lastSenderWire = '';
+
+/** A sender as it is written: the same many times over, where something goes to many. */
+function senderOf(from: string): string {
+  if (from !== lastSender) {
+    lastSenderWire = toWire(escapeXml(from));
+    lastSender = from;
+  }
+  return lastSenderWire;
 }
 
 /** The namespace of a child; ltx takes xmlns='' for none at all. */
