@@ -2,6 +2,7 @@
 import { type Element, Jid, StanzaError, xml } from '#core';
 import { type AffiliationChange, affiliate, changeRoles, type RoleChange } from './affiliating.ts';
 import { NS_MUC } from './announce.ts';
+import { inviteTo } from './inviting.ts';
 import { checkNickname } from './nick.ts';
 import type { Occupant } from './occupant.ts';
 import { type Affiliation, isAffiliated, type Role, readAffiliation, readRole } from './ranks.ts';
@@ -27,9 +28,11 @@ export function showList(room: Room, from: Jid, query: Element): Element {
 
 function listAffiliated(room: Room, from: Jid, affiliation: Affiliation): readonly Element[] {
   const own = room.affiliationOf(from);
-  // The others are the business of those who may change them; who the members are may be seen by more.
-  const mayList =
-    affiliation === 'outcast' ? isAffiliated(own, 'admin') : isAffiliated(own, 'admin') || mayListMembers(room, from);
+  // Members may be known to more than those who may change them (section 9.5). Admins and owners are, where addresses are hidden, the
+  // business of owners alone (sections 10.5 and 10.8).
+  const isForOwners = (affiliation === 'admin' || affiliation === 'owner') && room.settings.whois !== 'anyone';
+  const isForAdmins = affiliation === 'outcast' || !mayListMembers(room, from);
+  const mayList = isForOwners ? own === 'owner' : !isForAdmins || isAffiliated(own, 'admin');
   if (!mayList) throw new StanzaError('forbidden');
   return room.affiliated(affiliation).map(([jid, { nick, reason }]) => {
     const role = room.occupants.ofAccount(jid)[0]?.role;
@@ -52,8 +55,16 @@ function listRole(room: Room, from: Jid, role: Role): readonly Element[] {
   return found;
 }
 
+/** Somebody changes a list. */
+export interface Changing {
+  readonly from: Jid;
+  readonly payload: Element;
+  /** Tells them that it is done, before the others see it (sections 8.2 to 10.8). */
+  confirm(): void;
+}
+
 /** Changes what is named, all or nothing (sections 8.2 to 10.8). Throws StanzaError for what may not be. */
-export async function changeList(room: Room, from: Jid, query: Element): Promise<void> {
+export async function changeList(room: Room, { from, payload: query, confirm }: Changing): Promise<void> {
   const items = query.getChildren('item', NS_ADMIN);
   if (items.length === 0) throw new StanzaError('bad-request', { text: 'Nothing is to be changed' });
   if (items.length > MAX_ITEMS) throw new StanzaError('policy-violation', { text: `At most ${MAX_ITEMS} items at once` });
@@ -69,10 +80,13 @@ export async function changeList(room: Room, from: Jid, query: Element): Promise
   if (roles.length > 0 && affiliations.length > 0) throw new StanzaError('bad-request', { text: 'Roles or affiliations' });
   if (roles.length > 0) {
     if (role !== 'moderator') throw new StanzaError('forbidden');
-    return changeRoles(room, from, roles);
+    return changeRoles(room, from, roles, confirm);
   }
   if (!isAffiliated(affiliation, 'admin')) throw new StanzaError('forbidden');
-  await affiliate(room, from, affiliations);
+  const strangers = affiliations.filter(({ jid }) => room.affiliationOf(jid) === 'none');
+  await affiliate(room, from, affiliations, confirm);
+  // Where only members may enter, those who have become one are told (section 9.5).
+  if (room.settings.isMembersOnly) welcomeMembers(room, from, strangers);
 }
 
 /** Section 15.4, rules 3 to 5: a nick and a role, or an address and an affiliation. */
@@ -111,4 +125,12 @@ function findAddress(room: Room, { jid, nick }: Readonly<Record<string, unknown>
   const [occupant] = typeof nick === 'string' ? room.occupants.named(nick) : [];
   if (!occupant) throw new StanzaError('item-not-found', { text: 'Nobody of this nick is here' });
   return occupant.real.bareJid;
+}
+
+function welcomeMembers(room: Room, from: Jid, changes: readonly AffiliationChange[]): void {
+  for (const { jid, affiliation, reason } of changes) {
+    const isIn = room.occupants.ofAccount(jid.bare).length > 0;
+    if (jid.local === '' || isIn || !isAffiliated(affiliation, 'member')) continue;
+    room.send(inviteTo(room, { by: from, reason }), room.jid, jid);
+  }
 }

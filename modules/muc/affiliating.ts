@@ -1,5 +1,5 @@
 // XEP-0045 sections 5.1.3, 5.2.2, 9 and 10: roles and affiliations change, and what follows from it.
-import { type Element, type Jid, Stanza, StanzaError, sortableId, xml } from '#core';
+import { type Jid, Stanza, StanzaError, sortableId, xml } from '#core';
 import { announce, NS_USER, STATUS } from './announce.ts';
 import { expel } from './leaving.ts';
 import type { Member, Occupant } from './occupant.ts';
@@ -29,10 +29,15 @@ export interface RoleChange {
 }
 
 /**
- * Changes affiliations, all or none, and tells everybody. Throws StanzaError: `not-allowed` for what whoever asks may not do, `conflict`
- * for banning oneself, and for leaving the room without an owner (sections 9.1 and 10.5).
+ * Changes affiliations, all or none, and tells everybody. Throws StanzaError: `forbidden` for what is for owners, `not-allowed` for a ban
+ * of somebody above, `conflict` for banning oneself, and for leaving the room without an owner (sections 9.1 and 10.5).
  */
-export async function affiliate(room: Room, by: Actor, changes: readonly AffiliationChange[]): Promise<void> {
+export async function affiliate(
+  room: Room,
+  by: Actor,
+  changes: readonly AffiliationChange[],
+  confirm: () => void = () => {},
+): Promise<void> {
   const wanted = new Map<string, Member>();
   const reasons = new Map<string, string | undefined>();
   for (const change of changes) {
@@ -46,6 +51,7 @@ export async function affiliate(room: Room, by: Actor, changes: readonly Affilia
   const before = new Map([...wanted.keys()].map((bare) => [bare, ownAffiliation(room, bare)]));
   const since = room.version;
   await room.affiliate(wanted);
+  confirm();
   const actor = by && room.occupants.of(by)?.nick;
   for (const [bare, { affiliation }] of wanted) {
     const was = before.get(bare)!;
@@ -55,17 +61,13 @@ export async function affiliate(room: Room, by: Actor, changes: readonly Affilia
   }
 }
 
-/** Changes roles, all or none, and tells everybody (sections 8.2 to 8.5, 9.6 to 9.8). Throws StanzaError `not-allowed`. */
-export function changeRoles(room: Room, by: Actor, changes: readonly RoleChange[]): void {
-  if (by) {
-    const standing = room.standingOf(by);
-    for (const { occupants, role } of changes) {
-      for (const { real, role: before } of occupants) {
-        const of = { affiliation: room.affiliationOf(real), role: before };
-        if (!mayChangeRole(standing, of, role)) throw new StanzaError('not-allowed');
-      }
-    }
-  }
+/**
+ * Changes roles, all or none, and tells everybody (sections 8.2 to 8.5, 9.6 to 9.8). Throws StanzaError: `forbidden` for what is for
+ * admins, `not-allowed` for what may not be done to somebody.
+ */
+export function changeRoles(room: Room, by: Actor, changes: readonly RoleChange[], confirm: () => void = () => {}): void {
+  if (by) for (const change of changes) checkRole(room, by, change);
+  confirm();
   const actor = by && room.occupants.of(by)?.nick;
   for (const { occupants, role, reason } of changes) {
     if (role === 'none') expel(room, occupants, { codes: [STATUS.kicked], reason, actor });
@@ -81,6 +83,17 @@ export function reviewRoles(room: Room): void {
     const isLess = hasRole(occupant.role, role) && occupant.role !== role;
     if (occupant.role !== role && (!isLess || (role === 'visitor' && occupant.role === 'participant')))
       setRole(room, occupant, role, {});
+  }
+}
+
+function checkRole(room: Room, by: Jid, { occupants, role }: RoleChange): void {
+  const standing = room.standingOf(by);
+  for (const { real, role: before } of occupants) {
+    // Moderators are made and unmade by admins (sections 9.6 and 9.7).
+    const isTheirs = role === 'moderator' || (before === 'moderator' && role !== 'none');
+    if (isTheirs && !isAffiliated(standing.affiliation, 'admin')) throw new StanzaError('forbidden');
+    const of = { affiliation: room.affiliationOf(real), role: before };
+    if (!mayChangeRole(standing, of, role)) throw new StanzaError('not-allowed');
   }
 }
 
@@ -113,11 +126,11 @@ function checkAffiliation(room: Room, by: Jid, { jid, affiliation, nick }: Affil
   const own = room.affiliationOf(by);
   const before = ownAffiliation(room, jid.bare);
   if (jid.bare === by.bare && affiliation === 'outcast') throw new StanzaError('conflict', { text: 'You cannot ban yourself' });
-  if (before === affiliation && (affiliation !== 'owner' || own === 'owner')) {
-    if (!isAffiliated(own, 'admin')) throw new StanzaError('not-allowed');
-    return checkReserved(room, jid, nick);
-  }
-  if (!mayAffiliate(own, before, affiliation)) throw new StanzaError('not-allowed');
+  // Admins and owners are made and unmade by owners (sections 10.3 to 10.8); they are out of reach for a ban by admins (section 9.1).
+  const isOwners = isAffiliated(affiliation, 'admin') || (isAffiliated(before, 'admin') && affiliation !== 'outcast');
+  if (isOwners && own !== 'owner') throw new StanzaError('forbidden');
+  // Whom an admin cannot ban is one thing (section 9.1), the lists of admins and owners are another (sections 10.3 to 10.8).
+  if (!mayAffiliate(own, before, affiliation)) throw new StanzaError(affiliation === 'outcast' ? 'not-allowed' : 'forbidden');
   checkReserved(room, jid, nick);
 }
 
@@ -189,9 +202,8 @@ function tellOfAbsent(room: Room, { bare, is, since }: Outcome): void {
   const to = room.addressesOf(({ real }) => mayListMembers(room, real));
   if (to.length === 0) return;
   const item = xml('item', { jid: bare, affiliation: is, role: 'none' });
-  void room.sendAll(notice(xml('x', NS_USER, versionMark(room, since), item)), room.jid, to);
-}
-
-function notice(x: Element): Stanza {
-  return Stanza.of(xml('message', { id: sortableId() }, x));
+  const x = xml('x', NS_USER, versionMark(room, since), item);
+  // It is news for who is here, and nothing for their archives (XEP-0334 section 4.2).
+  const notice = Stanza.of(xml('message', { id: sortableId() }, x, xml('no-store', 'urn:xmpp:hints')));
+  void room.sendAll(notice, room.jid, to);
 }

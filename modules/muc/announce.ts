@@ -9,7 +9,7 @@ export const NS_MUC = 'http://jabber.org/protocol/muc';
 export const NS_USER = `${NS_MUC}#user`;
 export const NS_OCCUPANT = 'urn:xmpp:occupant-id:0';
 
-/** What only the room itself may say with a presence or a message (XEP-0045 section 15.4, XEP-0421 section 4, XEP-0317). */
+/** What only the room itself may say with a presence or a message (XEP-0045 section 17.4, XEP-0421 section 4, XEP-0317). */
 export const FORGED: ReadonlySet<string> = new Set([
   NS_MUC,
   NS_USER,
@@ -18,7 +18,7 @@ export const FORGED: ReadonlySet<string> = new Set([
   'xmpp:prosody.im/protocol/hats:1',
 ]);
 
-/** Status codes of XEP-0045 section 15.6. */
+/** Status codes of XEP-0045 section 16.6. */
 export const STATUS = {
   realSeen: '100',
   configChanged: '104',
@@ -183,7 +183,7 @@ function clean(presence: Stanza, isGone: boolean): Element {
   return copy;
 }
 
-/** Sends a client out of a room that it does not know it has left, or never was in (XEP-0045 section 7.2.16). */
+/** Sends a client out of a room that it does not know it has left, or never was in (XEP-0045 section 7.2.18). */
 export function awayNotice(reason: string): Stanza {
   const item = xml('item', { affiliation: 'none', role: 'none' }, xml('reason', {}, reason));
   const codes = [STATUS.self, STATUS.kicked, STATUS.technical].map((code) => xml('status', { code }));

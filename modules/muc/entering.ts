@@ -22,7 +22,7 @@ import { ROOM_TAG } from './tag.ts';
 import { NS_VERSIONS, tellAffiliations, versionMark } from './versions.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
-/** Occupants that admins and owners may be more than there is room for (XEP-0045 section 7.2.11). */
+/** Occupants that admins and owners may be more than there is room for (XEP-0045 section 7.2.9). */
 const RESERVE = 20;
 
 /** What a service allows in all its rooms. */
@@ -73,7 +73,7 @@ function change(room: Room, occupant: Occupant, env: Envelope, limits: EntryLimi
   });
 }
 
-/** The client has lost track of the room: it gets everything as if it had just come (section 15.3, rule 4). */
+/** The client has lost track of the room: it gets everything as if it had just come (section 17.3, rule 4). */
 function repeat(room: Room, occupant: Occupant, presence: Stanza, limits: EntryLimits): Promise<void> {
   occupant.presence = presence;
   occupant.forms = undefined;
@@ -125,7 +125,7 @@ function isPassword(password: string, given: string | null | undefined): boolean
   return wanted.length === found.length && timingSafeEqual(wanted, found);
 }
 
-/** Somebody else's nick is nobody else's, nor is one that looks the same (XEP-0045 sections 7.2.9 and 7.10). */
+/** Somebody else's nick is nobody else's, nor is one that looks the same (XEP-0045 sections 7.2.8 and 7.10). */
 export function checkNick(room: Room, from: Jid, nick: string): void {
   checkNickname(nick);
   const owner = room.ownerOf(nick);

@@ -55,7 +55,7 @@ export interface Updating {
   readonly room: Room;
   readonly occupant: Occupant;
   readonly env: Envelope;
-  /** It wants another nick (XEP-0045 section 7.6), wants to be told everything again (section 15.3), or only shows itself anew. */
+  /** It wants another nick (XEP-0045 section 7.6), wants to be told everything again (section 17.3), or only shows itself anew. */
   readonly kind: 'nick' | 'again' | 'presence';
 }
 

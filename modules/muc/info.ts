@@ -17,6 +17,7 @@ import { NS_ADMIN } from './admin.ts';
 import { NS_MUC, NS_OCCUPANT } from './announce.ts';
 import { NS_CONFIG } from './form.ts';
 import { NS_OWNER } from './owner.ts';
+import { isAffiliated } from './ranks.ts';
 import { NS_REGISTER } from './register.ts';
 import { ROOM, type Room, type RoomParts } from './room.ts';
 import { NS_VERSIONS } from './versions.ts';
@@ -26,6 +27,8 @@ export const NS_ITEMS = 'http://jabber.org/protocol/disco#items';
 const NS_SELF_PING = `${NS_MUC}#self-ping-optimization`;
 /** The node by which somebody asks for the nick that is kept for them (section 7.12). */
 const NICK_NODE = 'x-roomuser-item';
+/** The node by which somebody asks what may be sent through a room (section 18.2). */
+const TRAFFIC_NODE = `${NS_MUC}#traffic`;
 /** Rooms listed at once: for who does not ask for pages, and for who does. */
 const MAX_LISTED = 1000;
 
@@ -64,7 +67,17 @@ export interface ServiceInfo {
 
 /** Answers disco#info at the service (section 6.2). */
 export function describeService({ name, extensions }: ServiceInfo): Element {
-  const features = [NS_INFO, NS_ITEMS, NS_MUC, 'muc_rooms', NS_RSM, 'urn:xmpp:ping', `${NS_MUC}#stable_id`, NS_SELF_PING];
+  const features = [
+    NS_INFO,
+    NS_ITEMS,
+    NS_MUC,
+    'muc_rooms',
+    NS_RSM,
+    'urn:xmpp:ping',
+    `${NS_MUC}#stable_id`,
+    NS_SELF_PING,
+    NS_OCCUPANT,
+  ];
   for (const extension of extensions) features.push(...(extension.service?.() ?? []));
   return writeInfo({ name, features });
 }
@@ -149,7 +162,7 @@ export async function listRooms({ listed }: Pick<RoomParts, 'listed'>, query: El
 /** Answers disco#items at a room: who is in it, to those who may know (section 6.5). */
 export function listOccupants(room: Room, from: Jid): Element {
   const occupant = room.occupants.of(from);
-  const mayKnow = occupant !== undefined || (room.settings.isPublic && !room.settings.isMembersOnly);
+  const mayKnow = occupant !== undefined || isAffiliated(room.affiliationOf(from), 'member');
   const all = mayKnow ? [...room.occupants.firsts()] : [];
   const shown = all.filter(({ isTold }) => isTold).slice(0, MAX_LISTED);
   return xml('query', { xmlns: NS_ITEMS }, ...shown.map(({ jid, nick }) => xml('item', { jid: jid.full, name: nick })));
@@ -163,6 +176,8 @@ export async function answerNode(
 ): Promise<Element> {
   const { node, from, room } = question;
   if (room && node === NICK_NODE && asks === 'info') return showNick(room, from);
+  // Everything may be sent through a room (section 18.2).
+  if (room && node === TRAFFIC_NODE) throw new StanzaError('service-unavailable');
   for (const extension of extensions) {
     const answer = await extension.node?.(question);
     if (!answer) continue;

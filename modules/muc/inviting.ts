@@ -66,7 +66,7 @@ async function invite(room: Room, env: Envelope, invites: readonly Element[], ro
       added.map(({ to }) => ({ jid: to.bareJid, affiliation: 'member' as const })),
     );
   }
-  const sent = invited.map(({ element, to }) => router.route(sendInvite(room, { element, from, to })));
+  const sent = invited.map(({ element, to }) => router.route(envelope(room, { element, from, to })));
   await Promise.all(sent);
 }
 
@@ -87,20 +87,31 @@ function readInvited(element: Element): Jid {
   return jid;
 }
 
-function sendInvite(room: Room, { element, from, to }: { element: Element; from: Jid; to: Jid }): Envelope {
+function envelope(room: Room, { element, from, to }: { element: Element; from: Jid; to: Jid }): Envelope {
+  const thread: unknown = element.getChild('continue', NS_USER)?.attrs['thread'];
+  const goesOn =
+    element.getChild('continue', NS_USER) && xml('continue', { thread: typeof thread === 'string' ? thread : undefined });
+  const message = inviteTo(room, { by: from, reason: element.getChildText('reason', NS_USER) ?? undefined, goesOn });
+  return new Envelope(message.addressed(room.jid.full, to.full), room.jid, to, nobody);
+}
+
+/** Who invites, and why; `goesOn` when a talk between two goes on in the room (section 7.9). */
+export interface Invitation {
+  readonly by: Jid;
+  readonly reason?: string | undefined;
+  readonly goesOn?: Element | undefined;
+}
+
+/** An invitation into a room, in the room's name. */
+export function inviteTo(room: Room, { by: from, reason, goesOn }: Invitation): Stanza {
   const { password } = room.settings;
   // Whose real address is not for everybody is named as in the room.
   const inviter = room.settings.whois === 'anyone' ? from.full : (room.occupants.of(from)?.jid.full ?? room.jid.full);
-  const reason = element.getChildText('reason', NS_USER) ?? undefined;
-  const thread: unknown = element.getChild('continue', NS_USER)?.attrs['thread'];
-  const going =
-    element.getChild('continue', NS_USER) && xml('continue', { thread: typeof thread === 'string' ? thread : undefined });
-  const mediated = xml('invite', { from: inviter }, reason === undefined ? undefined : xml('reason', {}, reason), going);
+  const mediated = xml('invite', { from: inviter }, reason === undefined ? undefined : xml('reason', {}, reason), goesOn);
   const x = xml('x', NS_USER, mediated, password === undefined ? undefined : xml('password', {}, password));
   // For clients that know only the other kind of invitation (XEP-0249).
   const direct = xml('x', { xmlns: NS_CONFERENCE, jid: room.jid.full, password, reason });
-  const message = Stanza.of(xml('message', { from: room.jid.full, to: to.full, id: sortableId() }, x, direct));
-  return new Envelope(message, room.jid, to, nobody);
+  return Stanza.of(xml('message', { id: sortableId() }, x, direct));
 }
 
 /** To the one who has invited, by whatever address the invitation has named (section 7.8.2). */

@@ -25,7 +25,7 @@ export function leave(room: Room, occupant: Occupant, presence: Stanza = EMPTY, 
 
 /** Why somebody is shown out. */
 export interface Expulsion {
-  /** Codes of XEP-0045 section 15.6. */
+  /** Codes of XEP-0045 section 16.6. */
   readonly codes: readonly string[];
   readonly reason?: string | undefined;
   /** The nick of whoever does it. */

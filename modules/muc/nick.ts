@@ -34,7 +34,7 @@ const PLAIN = /^[a-km-z2-9_-]+$/;
 
 /**
  * What two nicks have in common that people could not tell apart: without regard to case, width and form, to marks that are not seen, to
- * spaces, and to letters of other scripts that look the same (XEP-0045 section 13.4; UTS 39 section 4 in spirit). Empty for a nick in
+ * spaces, and to letters of other scripts that look the same (XEP-0045 section 14; UTS 39 section 4 in spirit). Empty for a nick in
  * which there is nothing to be seen.
  */
 export function fold(nick: string): string {

@@ -16,7 +16,7 @@ export interface PresenceForms {
   readonly closed: Stanza;
 }
 
-/** One client in a room. Several clients of one account may share a nick (XEP-0045 section 7.2.9). */
+/** One client in a room. Several clients of one account may share a nick (XEP-0045 section 7.2.8). */
 export class Occupant {
   /** The client's full JID. */
   readonly real: Jid;

@@ -198,7 +198,7 @@ function answer(lasting: Lasting): void {
     return node ? answerNode('items', { from, to, node, room }, infos) : listOccupants(room, from);
   });
   queries.atRoom('get', NS_ADMIN, 'query', (room, { from, payload }) => showList(room, from, payload));
-  queries.atRoom('set', NS_ADMIN, 'query', (room, { from, payload }) => changeList(room, from, payload));
+  queries.atRoom('set', NS_ADMIN, 'query', (room, query) => changeList(room, query));
   queries.atRoom('get', NS_OWNER, 'query', (room, { from }) => showConfig(room, from));
   queries.atRoom('set', NS_OWNER, 'query', (room, { from, payload }) => takeConfig(rooms, room, from, payload));
   queries.atRoom('get', NS_REGISTER, 'query', (room, { from }) => showRegistration(room, from));

@@ -66,9 +66,9 @@ export async function configure(room: Room, settings: Settings): Promise<void> {
     expel(room, others, { codes: [STATUS.nowMembersOnly] });
   }
   if (!room.isLocked && JSON.stringify(before) !== JSON.stringify(settings)) {
-    // One code says the most; the others come with it (section 10.2.1).
-    const all = codes.length > 0 ? codes : [STATUS.configChanged];
-    room.notify(xml('x', NS_USER, ...all.map((code) => xml('status', { code }))));
+    const rest = { ...settings, whois: before.whois, isArchived: before.isArchived };
+    if (JSON.stringify(rest) !== JSON.stringify(before)) codes.push(STATUS.configChanged);
+    room.notify(xml('x', NS_USER, ...codes.sort().map((code) => xml('status', { code }))));
   }
   room.parts.events.signals.configured.emit({ room, before });
 }

@@ -1,4 +1,4 @@
-// XEP-0045 sections 7.5 and 15.4: what occupants send to each other through the room, without knowing who they are.
+// XEP-0045 sections 7.5 and 17.4: what occupants send to each other through the room, without knowing who they are.
 import { after, Envelope, type Jid, type Maybe, nobody, type Router, randomToken, type Stanza, StanzaError } from '#core';
 import { FORGED, NS_OCCUPANT, NS_USER } from './announce.ts';
 import type { Whispering } from './events.ts';
@@ -34,9 +34,9 @@ export function whisper(room: Room, env: Envelope, router: Router): Maybe<void> 
 
 function checkRight(room: Room, { role }: Occupant, to: Occupant): void {
   const { privateMessages } = room.settings;
-  if (privateMessages === 'anyone' || role === 'moderator') return;
+  if (privateMessages === 'anyone') return;
   // Whoever is in trouble may always turn to a moderator, unless nobody may write to anybody.
-  if (privateMessages !== 'none' && to.role === 'moderator') return;
+  if (privateMessages !== 'none' && (role === 'moderator' || to.role === 'moderator')) return;
   if (privateMessages === 'participants' && hasRole(role, 'participant')) return;
   throw new StanzaError('forbidden', { text: 'You may not send private messages in this room' });
 }
@@ -62,7 +62,9 @@ export class Questions {
   pass(room: Room, { stanza, from, to }: Envelope): Maybe<void> {
     if (stanza.type !== 'get' && stanza.type !== 'set') return this.#answer(room, stanza, from);
     const occupant = room.occupants.of(from);
-    if (!occupant) throw new StanzaError('not-acceptable', { text: 'You are not in this room' });
+    // What a client can do is for those in the room (section 6.6).
+    const isDisco = stanza.payloadNS?.startsWith('http://jabber.org/protocol/disco#') === true;
+    if (!occupant) throw new StanzaError(isDisco ? 'bad-request' : 'not-acceptable', { text: 'You are not in this room' });
     return this.#ask(room, stanza, occupant, to);
   }
 

@@ -88,12 +88,7 @@ function needsApproval(room: Room): boolean {
 
 function readNick(query: Element): string {
   const form = query.getChild('x', NS_DATA);
-  if (!form) {
-    const username = query.getChildText('username', NS_REGISTER);
-    if (username) return username;
-    throw new StanzaError('bad-request', { text: 'A form is missing' });
-  }
-  if (form.attrs['type'] !== 'submit') throw new StanzaError('bad-request', { text: 'The form is to be submitted' });
+  if (form?.attrs['type'] !== 'submit') throw new StanzaError('bad-request', { text: 'The form is to be submitted' });
   const fields = readForm(form);
   const type = fields.get('FORM_TYPE')?.[0];
   if (type !== undefined && type !== NS_FORM) throw new StanzaError('bad-request', { text: `The FORM_TYPE is ${NS_FORM}` });

@@ -11,7 +11,7 @@ import {
   resultOf,
   StanzaError,
 } from '#core';
-import { awayNotice, NS_MUC } from './announce.ts';
+import { awayNotice, NS_MUC, NS_USER } from './announce.ts';
 import { type EntryLimits, enter } from './entering.ts';
 import { takeRequest } from './inviting.ts';
 import { leave } from './leaving.ts';
@@ -24,6 +24,8 @@ const NS_PING = 'urn:xmpp:ping';
 
 /** What an IQ to a room or the service asks. */
 export interface RoomQuery extends Query {
+  /** Answers with an empty result now, before others are told of what was asked for; what the handler returns is then not sent. */
+  confirm(): void;
   /** The room that is asked; undefined when it is the service. */
   readonly room: Room | undefined;
 }
@@ -118,18 +120,23 @@ export class RoomService implements Destination {
 
   #takeMessage(room: Room, env: Envelope): Maybe<void> {
     const { to, stanza } = env;
+    if (stanza.type === 'error') return this.#bounced(room, env);
     if (to.resource !== '') return whisper(room, env, this.#parts.router);
     if (stanza.type === 'groupchat') return say(room, env);
-    if (stanza.type === 'error') return this.#bounced(room, env);
     return takeRequest(room, env, this.#parts.router);
   }
 
-  /** What the room has sent cannot be delivered: the client is not there any more (section 15.2). */
-  #bounced(room: Room, { from, stanza }: Envelope): void {
+  /**
+   * What the room has sent cannot be delivered: the client is not there any more (sections 11.1 and 18.3). The sender of a private message is
+   * told; what was for everybody concerns nobody.
+   */
+  #bounced(room: Room, env: Envelope): Maybe<void> {
+    const { from, to, stanza } = env;
     const occupant = room.occupants.of(from);
     const error = stanza.child('error');
     const isLost = error?.getChildElements().some((child) => LOST.has(child.getName())) ?? false;
-    if (!occupant || !isLost) return;
+    if (!occupant) return;
+    if (!isLost) return to.resource !== '' && stanza.has('x', NS_USER) ? whisper(room, env, this.#parts.router) : undefined;
     leave(room, occupant, undefined, { codes: ['307', '333'], reason: 'The connection is lost' });
     this.#parts.rooms.rest(room);
   }
@@ -137,7 +144,7 @@ export class RoomService implements Destination {
   #takePresence(env: Envelope): Maybe<void> {
     const { to, stanza } = env;
     if (stanza.type === 'unavailable' || stanza.type === 'error') return this.#goes(env);
-    // Probes and subscriptions are not for rooms (section 15.3).
+    // Probes and subscriptions are not for rooms (section 17.3).
     if (stanza.type !== undefined) return;
     if (to.resource === '') {
       if (!stanza.has('x', NS_MUC)) return;
@@ -211,9 +218,15 @@ export class RoomService implements Destination {
 
   #answer(env: Envelope, handler: (query: RoomQuery) => Maybe<Element | void>, room: Room | undefined): Maybe<void> {
     const { stanza, from, to, origin } = env;
-    const answer = handler({ payload: stanza.element.getChildElements()[0]!, from, to, env, room });
-    const send = (payload: Element | void): void => {
-      origin.send(resultOf(env, payload ?? undefined));
+    let isAnswered = false;
+    const confirm = (payload?: Element): void => {
+      if (!isAnswered) origin.send(resultOf(env, payload));
+      isAnswered = true;
+    };
+    const payload = stanza.element.getChildElements()[0]!;
+    const answer = handler({ payload, from, to, env, room, confirm: () => confirm() });
+    const send = (found: Element | void): void => {
+      confirm(found ?? undefined);
       if (room) this.#parts.rooms.rest(room);
     };
     return answer instanceof Promise ? answer.then(send) : send(answer);
@@ -235,7 +248,11 @@ export class RoomService implements Destination {
   }
 
   #room(env: Envelope): Maybe<Room> {
-    return after(this.#parts.rooms.get(env.to), (room) => room ?? missing());
+    return after(this.#parts.rooms.get(env.to), (room) => {
+      // Before it is configured there is no room but for its owner (section 10.1.1).
+      if (!room || (room.isLocked && room.affiliationOf(env.from) !== 'owner')) return missing();
+      return room;
+    });
   }
 
   #note(room: Room, real: string): void {
@@ -250,7 +267,7 @@ export class RoomService implements Destination {
   }
 }
 
-/** Errors that tell that a client is not there (section 15.2). */
+/** Errors that tell that a client is not there (section 17.2). */
 const LOST: ReadonlySet<string> = new Set([
   'gone',
   'item-not-found',

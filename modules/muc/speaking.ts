@@ -116,7 +116,7 @@ function checkSubject(room: Room, { role }: Occupant): void {
   throw new StanzaError('forbidden', { text: 'You may not change the subject of this room' });
 }
 
-/** Without what only the room may say (XEP-0045 section 15.2, XEP-0359 section 5, XEP-0421 section 4, XEP-0313 section 8.3). */
+/** Without what only the room may say (XEP-0045 section 17.2, XEP-0359 section 5, XEP-0421 section 4, XEP-0313 section 8.3). */
 function clean(room: Room, stanza: Stanza): Stanza {
   if (!SUSPECT.some(([name, xmlns]) => stanza.has(name, xmlns))) return stanza;
   return stanza.filter((child) => {
