@@ -9,7 +9,8 @@ import type { MucApi } from './api.ts';
 import type { Guest } from './guests.ts';
 import { CREATORS, type Local, open } from './open.ts';
 import type { Affiliation } from './ranks.ts';
-import type { Listing, Stored } from './room.ts';
+import type { Listing, Room, Stored } from './room.ts';
+import type { Rooms } from './rooms.ts';
 
 export type { MucApi, RoomWish } from './api.ts';
 export type { Affiliated, Entering, Inviting, Said, Saying, Updating, Whispering } from './events.ts';
@@ -52,6 +53,7 @@ export default defineModule({
     maxUsers: option.integer({ default: 5000, min: 1, max: 100_000, doc: 'Occupants of one room.' }),
     maxHistory: option.integer({ default: 100, min: 0, max: 1000, doc: 'Messages that whoever enters is shown at most.' }),
     maxRoomsPerClient: option.integer({ default: 1000, min: 1, doc: 'Rooms that one client may be in at once.' }),
+    maxOwned: option.integer({ default: 500, min: 1, doc: 'Rooms that one account may own; admins as many as they like.' }),
     maxPage: option.integer({ default: 250, min: 10, max: 1000, doc: 'Messages sent for one query of an archive at most.' }),
     searchLimit: option.integer({
       default: 20_000,
@@ -90,21 +92,36 @@ export default defineModule({
   },
 
   async setup(ctx): Promise<MucApi> {
-    const { config, defer, disco, domain, hooks, keep, on, serve, signals, stores, use } = ctx;
+    const { config, defer, disco, domain, hooks, keep, metrics, on, serve, signals, stores, use } = ctx;
     const jid = Jid.of('', config.host || `conference.${domain}`);
     const local: Local = { ...ctx, jid, desk: use(commands)?.desk(), secret: await readSecret(stores.secrets) };
-    const { service, api, guests, mounted, forget } = open(local, keep);
+    const { service, api, guests, mounted, rooms, forget } = open(local, keep);
 
     for (const unmount of mounted) defer(unmount);
     serve(jid.domain, service);
     disco.extend({ items: ({ to, node }) => (to.local === '' && !node ? [{ jid: jid.domain, name: config.name }] : []) });
     on(signals.sessionClosed, (session) => service.close(session.jid));
     on(hooks.accountDeleting, ({ username }) => forget(username), 0);
+    for (const [name, help, read] of figures(rooms)) defer(metrics.gauge(name, help, { host: domain }, read));
     await guests.takeBack();
     defer(() => guests.write());
     return api;
   },
 });
+
+/** What is measured: name, meaning, and the figure now. */
+function figures(rooms: Rooms): readonly (readonly [string, string, () => number])[] {
+  const count = (of: (room: Room) => number) => [...rooms.open].reduce((sum, room) => sum + of(room), 0);
+  return [
+    ['xmpp_rooms_open', 'Rooms in memory.', () => rooms.size],
+    ['xmpp_rooms_occupied', 'Rooms with somebody in them.', () => count(({ occupants }) => (occupants.size > 0 ? 1 : 0))],
+    [
+      'xmpp_room_occupants',
+      'Clients in rooms; who is in several counts several times.',
+      () => count(({ occupants }) => occupants.size),
+    ],
+  ];
+}
 
 /** Made once, and the same for ever: who somebody is to a room hangs on it (XEP-0421). Of several nodes that start at once one makes it. */
 async function readSecret(store: MapStore<string>): Promise<Buffer> {

@@ -44,6 +44,8 @@ export interface ServiceConfig extends RoomLimits {
   readonly lock: boolean;
   readonly archive: boolean;
   readonly maxRoomsPerClient: number;
+  /** Rooms that one account may own. */
+  readonly maxOwned: number;
   readonly maxPage: number;
   readonly searchLimit: number;
   readonly presenceLimit: number;
@@ -75,6 +77,7 @@ export interface Local extends Pick<ModuleContext<unknown, never>, 'domain' | 'r
 /** A running service. */
 export interface Opened {
   readonly service: RoomService;
+  readonly rooms: Rooms;
   readonly api: MucApi;
   readonly guests: Guests;
   /** Take back what is made anew after a reload. */
@@ -104,6 +107,7 @@ export function open(local: Local, keep: <T>(name: string, create: () => T) => T
   const { stores, router, log } = local;
   return {
     service,
+    rooms,
     mounted: mount(lasting),
     api: toApi(lasting),
     guests: new Guests({ store: stores.guests, rooms, router, log }),
@@ -151,17 +155,30 @@ function build(first: Local): Lasting {
     get limits() {
       return lasting.now.config;
     },
-    create: (jid, from) => createFor(lasting, jid, from),
+    create: (jid, from, isAnonymous) => createFor(lasting, jid, { from, isAnonymous }),
   });
   const lasting: Lasting = { rooms, queries, infos: new Set(), decorations, fields, service, now: first };
   answer(lasting);
   return lasting;
 }
 
+/** Who wants a room. */
+interface Creator {
+  readonly from: Jid;
+  /** It has no account (XEP-0175). */
+  readonly isAnonymous: boolean;
+}
+
 /** Section 10.1: who enters a room that is not there makes it. */
-async function createFor({ rooms, now: { config, isAdmin, domain } }: Lasting, jid: Jid, from: Jid): Promise<Room> {
-  const may = config.create === 'anyone' || isAdmin(from) || (config.create === 'local' && from.domain === domain);
+async function createFor({ rooms, now }: Lasting, jid: Jid, { from, isAnonymous }: Creator): Promise<Room> {
+  const { config, isAdmin, domain, stores } = now;
+  const isLocal = from.domain === domain;
+  const may = config.create === 'anyone' || isAdmin(from) || (config.create === 'local' && isLocal && !isAnonymous);
   if (!may) throw new StanzaError('not-allowed', { text: 'You may not make rooms here' });
+  if (isLocal && !isAnonymous && !isAdmin(from)) {
+    const owned = [...(await stores.memberships.entries(from.local)).values()].filter((affiliation) => affiliation === 'owner');
+    if (owned.length >= config.maxOwned) throw new StanzaError('resource-constraint', { text: 'You have too many rooms' });
+  }
   return rooms.create(jid, { settings: usual(config), owners: [from.bare], isLocked: config.lock });
 }
 

@@ -4,6 +4,7 @@ import {
   type Destination,
   type Element,
   type Envelope,
+  isSession,
   type Jid,
   type Maybe,
   type Query,
@@ -68,9 +69,9 @@ export interface ServiceParts {
   readonly rooms: Rooms;
   readonly queries: RoomQueries;
   readonly router: Router;
-  readonly limits: EntryLimits;
+  readonly limits: EntryLimits & { readonly maxRoomsPerClient: number };
   /** Makes the room that somebody wants to enter, or throws StanzaError `not-allowed`. */
-  create(jid: Jid, from: Jid): Promise<Room>;
+  create(jid: Jid, from: Jid, isAnonymous: boolean): Promise<Room>;
 }
 
 /** Answers for the domain of the rooms. */
@@ -154,6 +155,7 @@ export class RoomService implements Destination {
   }
 
   #enter(room: Room, env: Envelope): Maybe<void> {
+    this.#checkCount(room, env.from);
     return this.#settle(room, () => enter(room, env, this.#parts.limits, false));
   }
 
@@ -162,9 +164,16 @@ export class RoomService implements Destination {
     const { to, from, stanza } = env;
     const { rooms, router, limits, create } = this.#parts;
     if (!stanza.has('x', NS_MUC)) return router.send(awayNotice('There is no such room'), to, from);
-    const room = await create(to.bareJid, from);
+    this.#checkCount(undefined, from);
+    const room = await create(to.bareJid, from, isSession(env.origin) && env.origin.isAnonymous);
     await this.#settle(room, () => enter(room, env, limits, true));
     rooms.rest(room);
+  }
+
+  #checkCount(room: Room | undefined, from: Jid): void {
+    const rooms = this.#where.get(from.full);
+    if (!rooms || rooms.size < this.#parts.limits.maxRoomsPerClient || (room && rooms.has(room))) return;
+    throw new StanzaError('resource-constraint', { text: 'You are in too many rooms' });
   }
 
   /** Does something after which a room may be empty, also when it fails. */
