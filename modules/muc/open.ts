@@ -280,12 +280,16 @@ function toApi({ rooms, queries, infos, fields, decorations, now }: Lasting): Mu
     messages: stores.messages,
     desk,
     find: (address) => rooms.get(address),
-    create: ({ name, owners, settings }) =>
-      rooms.create(Jid.of(Jid.prepareLocal(name), jid.domain), {
+    async create({ name, owners, settings }) {
+      const room = await rooms.create(Jid.of(Jid.prepareLocal(name), jid.domain), {
         settings: { ...usual(config), ...settings },
         owners: owners.map(({ bare }) => bare),
         isLocked: false,
-      }),
+      });
+      // One that ends when it is empty has to have somebody in it first.
+      if (room.settings.isPersistent) rooms.rest(room);
+      return room;
+    },
     destroy: (room, reason) => rooms.destroy(room, { reason }),
     configure,
     affiliate,
