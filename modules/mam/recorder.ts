@@ -2,6 +2,7 @@ import {
   type ArchiveItem,
   type ArchiveStore,
   after,
+  type Element,
   type Envelope,
   isSession,
   Jid,
@@ -50,6 +51,9 @@ export class Recorder {
   readonly #parts: RecorderParts;
   /** What is being written, by owner: the last of it, behind which nothing is under way. */
   readonly #writing = new Map<string, Promise<void>>();
+  /** The message with ids that was looked into last, and who has given them. */
+  #lastSeen: Stanza | undefined = undefined;
+  #lastGivers: readonly (string | undefined)[] = [];
 
   constructor(parts: RecorderParts) {
     this.#parts = parts;
@@ -140,12 +144,24 @@ export class Recorder {
   }
 
   #withoutIds(stanza: Stanza, { bare }: Jid): Stanza {
+    // What is said in a room comes for each of its occupants, and is looked into once.
+    if (!stanza.isCopyOf(this.#lastSeen)) {
+      this.#lastSeen = stanza;
+      this.#lastGivers = stanza.element.getChildren('stanza-id', NS_SID).map(giverOf);
+    }
+    const { domain } = this.#parts;
+    if (!this.#lastGivers.some((giver) => giver === bare || giver === domain)) return stanza;
     return stanza.filter((child) => {
       if (child.getName() !== 'stanza-id' || child.getNS() !== NS_SID) return true;
-      const by = Jid.tryParse(String(child.attrs['by'] ?? ''))?.full;
-      return by !== bare && by !== this.#parts.domain;
+      const giver = giverOf(child);
+      return giver !== bare && giver !== domain;
     });
   }
+}
+
+/** Who has given an id. */
+function giverOf({ attrs }: Element): string | undefined {
+  return Jid.tryParse(String(attrs['by'] ?? ''))?.full;
 }
 
 /** Nobody looks into the archives of others, and whether there is one is not told (XEP-0313 section 8.1). */

@@ -106,6 +106,11 @@ export class Stanza implements StanzaHead {
     return new Stanza(this, this.#body, from, to);
   }
 
+  /** Whether the other one is the same but for its addresses: what was found out about its children holds for both. */
+  isCopyOf(other: Stanza | undefined): boolean {
+    return other !== undefined && this.#body === other.#body;
+  }
+
   /** A copy with one more child, without children of its own, at its end. Costs little where the scanner has read the stanza. */
   plus(name: string, xmlns: string, attrs: Readonly<Record<string, string>>): Stanza {
     const { scanned } = this.#body;
