@@ -66,7 +66,9 @@ export class Recorder {
 
   /** As above, of what comes for an account. */
   readonly cleanReceived = (env: Envelope): void => {
-    if (env.to.local !== '' && env.stanza.has('stanza-id', NS_SID)) env.stanza = this.#withoutIds(env.stanza, env.to);
+    const { stanza, to } = env;
+    if (to.local === '') return;
+    if (stanza.isCopyOf(this.#lastSeen) || stanza.has('stanza-id', NS_SID)) env.stanza = this.#withoutIds(stanza, to);
   };
 
   /** Into the archive of the sender. */

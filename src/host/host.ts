@@ -41,6 +41,8 @@ export class Host implements Destination {
   readonly accounts: Accounts;
   readonly router: Router;
   readonly log: Log;
+  /** Other domains that its modules answer for, such as that of its rooms. */
+  readonly subdomains = new Set<string>();
   config: HostSettings;
   readonly #lines = new Lines();
   #changing: Promise<void> | undefined = undefined;

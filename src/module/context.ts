@@ -10,6 +10,7 @@ import type { Host } from '../host/host.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
+import type { Destination } from '../router/router.ts';
 import type { Storage, StoreSpecs, Stores } from '../storage/storage.ts';
 import type { AnyModule, Endpoints, ModuleContext, ModuleRef } from './module.ts';
 
@@ -128,6 +129,16 @@ export class Instance {
   }
 }
 
+/** What the domain sends elsewhere is then sent on as what the host itself does. */
+function serve(host: Host, domain: string, destination: Destination): () => void {
+  const giveBack = host.router.serve(domain, destination);
+  host.subdomains.add(domain);
+  return () => {
+    host.subdomains.delete(domain);
+    giveBack();
+  };
+}
+
 /** Makes the context through which one instance takes things of its host. */
 export function createContext(
   host: Host,
@@ -192,7 +203,7 @@ export function createContext(
     redeliver: (message) => redeliver(host, message),
     keep: (key, create) => parts.lasting.keep(name, key, create),
     http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
-    serve: (domain, destination) => take(host.router.serve(domain, destination)),
+    serve: (domain, destination) => take(serve(host, domain, destination)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),
     ask: (to, type, payload) => host.questions.ask(host.jid, to, type, payload),
     isAdmin: (jid) => host.config.admins.includes(jid.bare),
