@@ -41,7 +41,7 @@ export { randomToken } from './random.ts';
 export type { Destination, Resource, Router } from './router/router.ts';
 export { readDateTime, writeDateTime } from './stanza/datetime.ts';
 export { Envelope, nobody, type Origin } from './stanza/envelope.ts';
-export { SaslError, type StanzaCondition, StanzaError, StreamError } from './stanza/errors.ts';
+export { readStanzaError, SaslError, type StanzaCondition, StanzaError, StreamError } from './stanza/errors.ts';
 export { type FormField, readForm, writeForm } from './stanza/forms.ts';
 export { errorOf, resultOf } from './stanza/reply.ts';
 export { NS_RSM, type RsmPage, type RsmRequest, readRsm, writeRsm } from './stanza/rsm.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Jid } from '../jid.ts';
 import type { Router } from '../router/router.ts';
-import type { Envelope } from '../stanza/envelope.ts';
-import { StanzaError } from '../stanza/errors.ts';
+import { Envelope } from '../stanza/envelope.ts';
+import { readStanzaError, StanzaError } from '../stanza/errors.ts';
 import { type Element, xml } from '../xml/element.ts';
 import { Stanza } from '../xml/stanza.ts';
 
@@ -37,18 +37,43 @@ export class Questions {
         reject(new StanzaError('remote-server-timeout'));
       }, timeout).unref();
       this.#pending.set(id, { of: to.full, resolve, reject, timer });
-      this.#router.send(Stanza.of(xml('iq', { type, id }, payload)), from, to);
+      const iq = Stanza.of(xml('iq', { type, id, from: from.full, to: to.full }, payload));
+      const origin = { send: (reply: Stanza) => this.#take(reply, to) };
+      this.#route(new Envelope(iq, from, to, origin), id);
     });
   }
 
   /** Takes a result or an error addressed to the host. One that nobody waits for, or from somebody else, is dropped. */
   answered({ stanza, from }: Envelope): void {
+    this.#take(stanza, from);
+  }
+
+  #take(stanza: Stanza, from: Jid): void {
     const pending = this.#pending.get(stanza.id ?? '');
     if (!pending || pending.of !== from.full) return;
-    this.#pending.delete(stanza.id!);
-    clearTimeout(pending.timer);
-    if (stanza.type === 'error') pending.reject(new StanzaError('undefined-condition'));
-    else pending.resolve(stanza.element.getChildElements()[0]);
+    const question = this.#end(stanza.id!);
+    if (stanza.type === 'error') question?.reject(readStanzaError(stanza));
+    else question?.resolve(stanza.element.getChildElements()[0]);
+  }
+
+  /** What cannot be delivered is answered at once, and what fails on its way to somebody here. */
+  #route(env: Envelope, id: string): void {
+    const refuse = (error: unknown): void => {
+      const refusal = error instanceof StanzaError ? error : new StanzaError('internal-server-error');
+      this.#end(id)?.reject(refusal);
+    };
+    try {
+      this.#router.route(env)?.catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #end(id: string): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending) clearTimeout(pending.timer);
+    this.#pending.delete(id);
+    return pending;
   }
 
   /** Rejects what is under way. */

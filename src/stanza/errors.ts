@@ -1,4 +1,5 @@
 import { Element } from '../xml/element.ts';
+import type { Stanza } from '../xml/stanza.ts';
 
 const NS_STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 const NS_STREAMS = 'urn:ietf:params:xml:ns:xmpp-streams';
@@ -120,6 +121,22 @@ export class StanzaError extends Refusal {
   toElement(): Element {
     return fill(new Element('error', { type: this.type }), NS_STANZAS, this.condition, this.detail);
   }
+}
+
+/** What an error stanza says; `undefined-condition` where that cannot be read (RFC 6120 section 8.3.2). */
+export function readStanzaError(stanza: Stanza): StanzaError {
+  const error = stanza.child('error');
+  const children = error?.getChildElements().filter((child) => child.getNS() === NS_STANZAS) ?? [];
+  const condition = children.map((child) => child.getName()).find(isCondition) ?? 'undefined-condition';
+  const type = ERROR_TYPES.find((each) => each === error?.attrs['type']);
+  const text = children.find((child) => child.getName() === 'text')?.getText() || undefined;
+  return new StanzaError(condition, { text, ...(type && { type }) });
+}
+
+const ERROR_TYPES: readonly StanzaErrorType[] = ['auth', 'cancel', 'continue', 'modify', 'wait'];
+
+function isCondition(name: string): name is StanzaCondition {
+  return Object.hasOwn(STANZA_CONDITIONS, name);
 }
 
 /** Ends one stream (RFC 6120 section 4.9). */
