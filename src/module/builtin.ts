@@ -16,6 +16,7 @@ import offline from '../../modules/offline/index.ts';
 import ping from '../../modules/ping/index.ts';
 import presence from '../../modules/presence/index.ts';
 import privateStorage from '../../modules/private/index.ts';
+import push from '../../modules/push/index.ts';
 import register from '../../modules/register/index.ts';
 import roster from '../../modules/roster/index.ts';
 import sm from '../../modules/sm/index.ts';
@@ -44,6 +45,7 @@ const all: readonly AnyModule[] = [
   ping,
   presence,
   privateStorage,
+  push,
   register,
   roster,
   sm,
