@@ -21,6 +21,7 @@ export const GROUPS = [
   'store',
   'disk',
   'page',
+  'rooms',
 ] as const;
 /** One of GROUPS. */
 export type Group = (typeof GROUPS)[number];
@@ -47,6 +48,8 @@ export interface Scenario {
   readonly servers?: readonly ServerName[];
   /** Mutual contacts each client needs before. */
   readonly contacts?: number;
+  /** Accounts it needs, where there would be fewer. */
+  readonly accounts?: number;
   /** Logs in by SCRAM, for which the load tool keeps its keys. */
   readonly isScram?: boolean;
   /** The options of the load tool. */
@@ -123,6 +126,37 @@ function resume(name: string, ...options: readonly string[]): Scenario {
   };
 }
 
+/** How many there are, how many are in each, and how many messages a second are sent to all of them; each tenth occupant speaks. */
+interface Rooms {
+  readonly rooms: number;
+  readonly occupants: number;
+  readonly rate: number;
+  /** Others who chat in pairs, not in a room. */
+  readonly others?: number;
+}
+
+function talk({ rooms, occupants, rate, others = 0 }: Rooms, ...options: readonly string[]): Scenario {
+  const clients = rooms * occupants + others;
+  const load = ['--rooms', rooms, '--occupants', occupants, '--senders', occupants / 10, '--rate', rate].map(String);
+  return {
+    name: `rooms-${occupants}`,
+    groups: ['rooms'],
+    accounts: clients,
+    options: (size) => ['--scenario', 'rooms', ...timed({ ...size, clients }), ...load, ...options],
+  };
+}
+
+function join(occupants: number): Scenario {
+  const clients = ['--clients', occupants, '--occupants', occupants].map(String);
+  return {
+    name: `join-${occupants}`,
+    groups: ['rooms'],
+    servers: ['parlance', ...RIVALS],
+    accounts: occupants,
+    options: () => ['--scenario', 'join', ...clients, '--conc', '50', '--timeout', '300'],
+  };
+}
+
 function login(name: string, groups: readonly Group[], ...options: readonly string[]): Scenario {
   return {
     name,
@@ -175,6 +209,15 @@ export const STAGES: readonly Stage[] = [
   store('disk', 'disk'),
   page('page-10k', { exchanged: 10_000 }, ['parlance', ...RIVALS]),
   page('page-1m', { seeded: 1_000_000 }, ['parlance']),
+  {
+    load: 'low',
+    scenarios: [talk({ rooms: 10, occupants: 20, rate: 400 }), talk({ rooms: 1, occupants: 200, rate: 40 })],
+  },
+  { load: 'low', scenarios: [join(1000)] },
+  {
+    load: 'low',
+    scenarios: [talk({ rooms: 1, occupants: 2000, rate: 4, others: 200 }, '--chat-rate', '1000', '--hush')],
+  },
 ];
 
 /** At most this many times another server's figure. */
@@ -198,6 +241,9 @@ export interface Row {
   /** Compared with the best rival. A rate has no goal. */
   readonly rivalGoal?: Goal;
   readonly relayGoal?: Goal;
+  /** Another figure of the scenario, that the server has when it has little to do. */
+  readonly idleFigure?: string;
+  readonly idleGoal?: Goal;
 }
 
 const TENTH: Goal = { most: 1 / 10 };
@@ -230,6 +276,15 @@ function stored(title: string, group: Group, scenario: string): readonly Row[] {
   return [
     { ...about, title, unit: 'µs', figure: 'srv_cpu_us_per_delivery', rivalGoal: TENTH },
     { ...about, title: `${title}, messages`, unit: '/s', figure: 'msgs_per_s' },
+  ];
+}
+
+function beside(occupants: number): readonly Row[] {
+  const about = { unit: 'ms', group: 'rooms', scenario: `rooms-${occupants}`, rivals: RIVALS } as const;
+  const idleFigure = 'idle_p99_ms';
+  return [
+    { ...about, title: `chat p99, room of ${occupants} silent`, figure: idleFigure },
+    { ...about, title: `chat p99, room of ${occupants} busy`, figure: 'beside_p99_ms', idleFigure, idleGoal: TWICE },
   ];
 }
 
@@ -268,4 +323,10 @@ export const ROWS: readonly Row[] = [
   ...stored('archived on disk, 8 under way', 'disk', 'disk-w8'),
   pageCost('page of 50 from 10,000', 'page-10k'),
   pageCost('page of 50 from 1,000,000', 'page-1m'),
+  delivery('10 rooms of 20', 'rooms', 'rooms-20'),
+  delivery('room of 200', 'rooms', 'rooms-200'),
+  delivery('room of 2000', 'rooms', 'rooms-2000'),
+  { ...cost('join of 1000 into a room', 'rooms', 'join-1000', 'srv_cpu_ms_per_join'), rivalGoal: THIRD },
+  cost('... until all are in', 'rooms', 'join-1000', 'joins_ms'),
+  ...beside(2000),
 ];

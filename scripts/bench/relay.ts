@@ -1,4 +1,5 @@
-// The floor for anything written for Node: cuts the byte stream at </message>, looks up the receiver and writes the same bytes on.
+// The floor for anything written for Node: cuts the byte stream at </message>, looks up the receiver and writes the same bytes on, or
+// to everybody in a room. Nobody is told who else is in there.
 // No parsing, no rules, no storage, any password; just enough of a handshake for xmppload to log in.
 // node relay.js <port> <WebSocket port> <certificate> <key>
 import { createHash } from 'node:crypto';
@@ -25,6 +26,9 @@ const [LESS_THAN, LETTER_M, QUOTE] = [0x3c, 0x6d, 0x27];
 
 /** Who is online, by bare JID. */
 const online = new Map<string, Client>();
+
+/** Who is in which room. */
+const rooms = new Map<string, Set<TcpClient>>();
 
 /** What both transports have in common. */
 abstract class Client {
@@ -85,6 +89,13 @@ class TcpClient extends Client {
     this.socket.write(element);
   }
 
+  protected override listen(socket: Socket): void {
+    super.listen(socket);
+    socket.on('close', () => {
+      for (const occupants of rooms.values()) occupants.delete(this);
+    });
+  }
+
   protected override take(data: Buffer): number {
     if (!this.#isOnline) {
       this.#handshake(latin1(data, 0, data.length));
@@ -97,7 +108,8 @@ class TcpClient extends Client {
       const isMessage = data[at] === LESS_THAN && data[at + 1] === LETTER_M;
       const end = isMessage ? messageEnd(data, at) : controlEnd(data, at);
       if (end < 0) break;
-      const next = isMessage ? (online.get(addressee(data, at)) as TcpClient | undefined) : undefined;
+      const to = isMessage ? addressee(data, at) : '';
+      const next = online.get(to) as TcpClient | undefined;
       // What follows each other to the same receiver is written in one piece.
       if (next !== receiver) {
         receiver?.socket.write(data.subarray(start, at));
@@ -105,6 +117,7 @@ class TcpClient extends Client {
         start = at;
       }
       if (!isMessage) this.#control(latin1(data, at, end));
+      else if (!next) for (const { socket } of rooms.get(to) ?? []) socket.write(data.subarray(at, end));
       at = end;
     }
     receiver?.socket.write(data.subarray(start, at));
@@ -125,7 +138,16 @@ class TcpClient extends Client {
 
   #control(element: string): void {
     if (element.startsWith('</stream')) this.socket.end('</stream:stream>');
+    else if (element.startsWith('<presence')) this.#join(element);
     else this.control(element);
+  }
+
+  #join(presence: string): void {
+    const [, occupant, room] = / to='(([^'/]*)[^']*)'/.exec(presence) ?? [];
+    if (occupant === undefined || room === undefined) return;
+    const occupants = rooms.get(room) ?? new Set();
+    rooms.set(room, occupants.add(this));
+    this.send(`<presence from='${occupant}'><x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x></presence>`);
   }
 }
 

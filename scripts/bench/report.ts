@@ -39,13 +39,16 @@ export function renderReport({ about, measurements }: Records, format: Format): 
 /** The table's cells, its head first. */
 export function renderTable(results: readonly Result[]): readonly (readonly string[])[] {
   const servers = SERVERS.filter((server) => results.some(({ cells }) => cells.has(server)));
-  const head = ['server CPU, memory, latency', 'unit', ...servers, 'parlance / best rival', 'parlance / relay'];
-  const rows = results.map(({ row, cells, toRival, toRelay, isValid }) => [
+  const hasIdle = results.some(({ toIdle }) => toIdle);
+  const ratios = ['parlance / best rival', 'parlance / relay', ...(hasIdle ? ['parlance / idle'] : [])];
+  const head = ['server CPU, memory, latency', 'unit', ...servers, ...ratios];
+  const rows = results.map(({ row, cells, toRival, toRelay, toIdle, isValid }) => [
     isValid ? row.title : `${row.title} *`,
     row.unit,
     ...servers.map((server) => renderCell(server, cells.get(server))),
     renderRatio(toRival, isValid),
     renderRatio(toRelay, isValid),
+    ...(hasIdle ? [renderRatio(toIdle, isValid)] : []),
   ]);
   return [head, ...rows];
 }
@@ -72,8 +75,8 @@ function renderRatio(ratio: Ratio | undefined, isValid: boolean): string {
 }
 
 function renderNotes(results: readonly Result[], measurements: readonly Measurement[]): readonly string[] {
-  const judged = results.flatMap(({ toRival, toRelay, isValid }) =>
-    [toRival, toRelay].flatMap((ratio) => (ratio?.isMet === undefined ? [] : [isValid ? ratio.isMet : undefined])),
+  const judged = results.flatMap(({ toRival, toRelay, toIdle, isValid }) =>
+    [toRival, toRelay, toIdle].flatMap((ratio) => (ratio?.isMet === undefined ? [] : [isValid ? ratio.isMet : undefined])),
   );
   const count = (verdict: boolean | undefined) => judged.filter((found) => found === verdict).length;
   const noise = measureNoise(measurements);

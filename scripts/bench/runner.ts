@@ -139,12 +139,13 @@ class Runner {
   async #createAccounts(contender: Contender): Promise<void> {
     const { size, stages, tell } = this.#plan;
     const [variant] = contender.variants.full as [string];
-    tell(`${contender.name}: ${size.accounts} accounts`);
     const scenarios = stages.flatMap((stage) => stage.scenarios);
+    const count = Math.max(size.accounts, ...scenarios.map(({ accounts = 0 }) => accounts));
+    tell(`${contender.name}: ${count} accounts`);
     const place = this.#places.get(contender)!;
     const { contacts } = scenarios.find((scenario) => scenario.contacts !== undefined) ?? {};
     await this.#with({ contender, place, variant, hasArchive: false }, async (running) => {
-      const accounts = ['--clients', String(size.accounts), '--timeout', '300'];
+      const accounts = ['--clients', String(count), '--timeout', '300'];
       await this.#load(running, ['--scenario', 'register', '--conc', '20', ...accounts]);
       if (contacts !== undefined) {
         const clients = ['--clients', String(size.clients), '--contacts', String(contacts)];
@@ -240,6 +241,10 @@ const GLANCE = [
   ['srv_cpu_ms_per_login', 'ms CPU'],
   ['srv_cpu_ms_per_resume', 'ms CPU'],
   ['srv_cpu_ms_per_page', 'ms CPU'],
+  ['srv_cpu_ms_per_join', 'ms CPU'],
+  ['joins_ms', 'ms until all were in'],
+  ['idle_p99_ms', 'ms p99 of chat'],
+  ['beside_p99_ms', 'ms p99 of chat while they talk'],
   ['msgs_per_s', 'messages/s'],
   ['deliveries_per_s', 'deliveries/s'],
   ['logins_per_s', 'logins/s'],

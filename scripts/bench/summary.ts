@@ -44,6 +44,8 @@ export interface Result {
   readonly cells: ReadonlyMap<ServerName, Cell>;
   readonly toRival: Ratio | undefined;
   readonly toRelay: Ratio | undefined;
+  /** Parlance compared with itself, when it has little to do. */
+  readonly toIdle: Ratio | undefined;
   /** Whether all figures it compares come from quiet runs. */
   readonly isValid: boolean;
 }
@@ -133,7 +135,7 @@ export function summarize(measurements: readonly Measurement[]): readonly Result
 
 /** One row. Of several settings of a server the one with the better median counts. */
 export function summarizeRow(row: Row, measurements: readonly Measurement[]): Result {
-  const runs = measurements.filter((run) => run.scenario === row.scenario && figureOf(run, row.figure) !== undefined);
+  const runs = runsOf(row, row.figure, measurements);
   const cells = new Map<ServerName, Cell>();
   for (const server of SERVERS) {
     const cell = bestOf(row, cellsOf(server, runs, row.figure));
@@ -145,13 +147,20 @@ export function summarizeRow(row: Row, measurements: readonly Measurement[]): Re
     row.rivals.flatMap((server) => cells.get(server) ?? []),
   );
   const relay = cells.get('relay');
+  const { idleFigure } = row;
+  const idle = idleFigure !== undefined && bestOf(row, cellsOf('parlance', runsOf(row, idleFigure, measurements), idleFigure));
   return {
     row,
     cells,
     toRival: own && rival && compare(own, rival, row.rivalGoal),
     toRelay: own && relay && compare(own, relay, row.relayGoal),
+    toIdle: own && idle ? compare(own, idle, row.idleGoal) : undefined,
     isValid: ![own, rival, relay].some((cell) => cell?.isNoisy),
   };
+}
+
+function runsOf({ scenario }: Row, figure: string, measurements: readonly Measurement[]): readonly Measurement[] {
+  return measurements.filter((run) => run.scenario === scenario && figureOf(run, figure) !== undefined);
 }
 
 /** How much others took, over these runs. */

@@ -93,6 +93,18 @@ describe('The stages of the benchmark', () => {
     assert.deepEqual([...new Set(places(others))], [undefined]);
   });
 
+  it('fill rooms that nobody was in, the largest on a server that has done nothing else', () => {
+    assert.deepEqual(namesOf(['rooms']), [['rooms-20', 'rooms-200'], ['join-1000'], ['rooms-2000']]);
+  });
+
+  it('have an account for each client they log in', () => {
+    const { size } = readOptions([])!;
+    for (const { name, accounts, options } of chooseStages(['rooms']).flatMap(({ scenarios }) => scenarios)) {
+      const given = options(size);
+      assert.equal(given[given.indexOf('--clients') + 1], String(accounts), name);
+    }
+  });
+
   it('write into a database directly only for the server whose database they know', () => {
     const seeded = STAGES.filter(({ archive }) => archive?.seeded !== undefined);
     assert.deepEqual(

@@ -17,6 +17,22 @@ describe('The table of the benchmark', () => {
     ]);
   });
 
+  it('has a column for what a server is compared with itself, where there is such a row', () => {
+    const figures = { idle_p99_ms: 0.5, beside_p99_ms: 1.2 };
+    const busy: Measurement = { scenario: 'rooms-2000', server: 'parlance', variant: 'base', round: 1, figures };
+    const [head, first, ...others] = renderTable(summarize([...measurements, busy]));
+    assert.equal(head?.at(-1), 'parlance / idle');
+    assert.equal(first?.at(-1), '-');
+    assert.deepEqual(
+      others.map((line) => [line[0], line.at(-1)]),
+      [
+        ['chat p99, room of 2000 silent', '-'],
+        ['chat p99, room of 2000 busy', '2.40 (<= 2) miss'],
+      ],
+    );
+    assert.match(renderReport({ about: [], measurements: [busy] }, 'plain'), /Goals: 0 met, 1 missed, 0 not valid\./);
+  });
+
   it('marks a row that is not valid, and does not count its goals', () => {
     const noisy = [...measurements, run('relay', 10, 90)].filter(
       ({ server, figures }) => server !== 'relay' || figures['other_cpu_pct'] === 90,

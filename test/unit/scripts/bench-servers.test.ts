@@ -39,6 +39,18 @@ describe('The config of a server that is measured', () => {
     assert.equal(database, undefined);
   });
 
+  it('has rooms at the same address, and keeps no archive of them', () => {
+    for (const hasArchive of [false, true]) {
+      assert.equal(parse(write('parlance', 'parlance.yaml', hasArchive)).modules.muc.archive, false);
+      const prosody = write('prosody', 'prosody.cfg.lua', hasArchive);
+      assert.match(prosody, /^Component "conference\.localhost" "muc"$/m);
+      assert.doesNotMatch(prosody, /^[^-]*muc_mam/m);
+    }
+    const { host, default_room_options: room, ...limits } = parse(write('ejabberd', 'ejabberd.yml', false)).modules.mod_muc;
+    assert.deepEqual([host, room.mam], ['conference.localhost', false]);
+    assert.ok(Math.min(limits.max_users, room.max_users) > 2000, 'for all who join');
+  });
+
   it('has the same features of sessions in all of them', () => {
     for (const name of ['sm', 'carbons', 'csi']) assert.ok(name in parse(write('parlance', 'parlance.yaml', false)).modules);
     for (const name of ['smacks', 'carbons', 'csi_simple'])

@@ -88,6 +88,25 @@ describe('A row of the benchmark', () => {
     assert.equal(toRelay, undefined);
   });
 
+  it('compares a server with itself when it has little to do', () => {
+    const busy = {
+      title: 'busy',
+      scenario: 'rooms-2000',
+      figure: 'beside_p99_ms',
+      idleFigure: 'idle_p99_ms',
+      idleGoal: { most: 2 },
+    };
+    const measure = (server: ServerName, idle: number, beside: number): Measurement => ({
+      ...run(server, 0),
+      scenario: 'rooms-2000',
+      figures: { idle_p99_ms: idle, beside_p99_ms: beside },
+    });
+    const runs = [measure('parlance', 1, 2), measure('parlance', 3, 5), measure('parlance', 2, 3), measure('prosody', 9, 1)];
+    assert.deepEqual(summarizeRow(row(busy), runs).toIdle, { value: 1.5, goal: { most: 2 }, isMet: true });
+    assert.equal(summarizeRow(row(busy), [measure('prosody', 9, 1)]).toIdle, undefined);
+    assert.equal(summarizeRow(row(), [run('parlance', 20)]).toIdle, undefined);
+  });
+
   it('has no ratio to nothing', () => {
     assert.equal(summarizeRow(row(), [run('parlance', 20), run('prosody', 0)]).toRival, undefined);
   });
@@ -138,6 +157,14 @@ describe('The goals of the benchmark', () => {
     assert.deepEqual(goalsOf('memory-plain', 'kib_per_conn'), [1 / 2, undefined]);
     assert.deepEqual(goalsOf('memory-tls', 'kib_per_conn'), [1, undefined]);
     assert.deepEqual(goalsOf('open-5000', 'p99_ms'), [1, undefined]);
+  });
+
+  it('are a third for rooms and joins, and twice its own idle latency for who chats beside a room', () => {
+    for (const scenario of ['rooms-20', 'rooms-200', 'rooms-2000'])
+      assert.deepEqual(goalsOf(scenario, FIGURE), [1 / 3, undefined], scenario);
+    assert.deepEqual(goalsOf('join-1000', 'srv_cpu_ms_per_join'), [1 / 3, undefined]);
+    const beside = ROWS.find(({ figure }) => figure === 'beside_p99_ms');
+    assert.deepEqual([beside?.idleFigure, beside?.idleGoal], ['idle_p99_ms', { most: 2 }]);
   });
 });
 
