@@ -48,6 +48,14 @@ export interface Announcer {
   readonly motd: Notice | undefined;
 }
 
+/** What other modules get from this one. */
+export interface AnnounceApi extends Pick<Announcer, 'toOnline'> {
+  /** Throws StanzaError for what cannot be announced. */
+  check(notice: Notice): void;
+  /** To one account, as `toAll` does it, by a message of this id. Resolves once it is given or kept; rejects with StanzaError when refused. */
+  toOne(username: string, notice: Notice, id: string): Promise<void>;
+}
+
 /** The hosts of this process that make announcements: what `all-hosts` in an address means. */
 const everywhere = new Set<Announcer>();
 
@@ -84,7 +92,7 @@ export default defineModule({
     stopping,
     stores: { kept, shown },
     use,
-  }) {
+  }): Promise<AnnounceApi> {
     const host = Jid.of('', domain);
     const marks: Cache<string> = cache('marks', async (user) => (await shown.get(user, 'motd')) ?? '');
     let motd = await kept.get('', 'motd');
@@ -119,6 +127,11 @@ export default defineModule({
     if (offered) for (const command of listCommands(announcer)) defer(offered.offer(command));
     everywhere.add(announcer);
     defer(() => void everywhere.delete(announcer));
+    return {
+      toOnline: announcer.toOnline,
+      check: (notice) => void write(notice, 'normal'),
+      toOne: async (username, notice, id) => sendOne(write(notice, 'normal').with({ id }), username),
+    };
 
     function takeMessage({ stanza, from, to }: Envelope): Maybe<Verdict> {
       if (to.local !== '' || !to.resource.startsWith('announce/')) return;
@@ -161,14 +174,16 @@ export default defineModule({
 
     async function sendAll(stanza: Stanza, all: readonly { readonly username: string }[]): Promise<void> {
       for (let i = 0; i < all.length && !stopping.aborted; i += BATCH) {
-        const batch = all.slice(i, i + BATCH).map(async ({ username }) => {
-          const to = Jid.of(username, domain);
-          await router.route(new Envelope(stanza.with({ from: domain, to: to.bare }), host, to, nobody));
-        });
+        const batch = all.slice(i, i + BATCH).map(({ username }) => sendOne(stanza, username));
         // One that is refused (a full mailbox) keeps nothing from the others.
         await Promise.allSettled(batch);
         await new Promise((resolve) => setImmediate(resolve));
       }
+    }
+
+    async function sendOne(stanza: Stanza, username: string): Promise<void> {
+      const to = Jid.of(username, domain);
+      await router.route(new Envelope(stanza.with({ from: domain, to: to.bare }), host, to, nobody));
     }
 
     /** Shows the message of the day to a user who has not seen it, and remembers that. */

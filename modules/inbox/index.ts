@@ -1,11 +1,15 @@
 // XEP-0430: the conversations of an account, with how much of each is unread and what was said last.
-import { defineModule, type Element, option, type Query, readRsm, StanzaError, writeRsm, xml } from '#core';
+import { type ArchiveItem, defineModule, type Element, option, type Query, readRsm, StanzaError, writeRsm, xml } from '#core';
 import mam from '../mam/index.ts';
 import mds from '../mds/index.ts';
 import { Shelf } from '../mds/shelf.ts';
 import { type Entry, NS, writeEntry } from './entry.ts';
-import { type Conversation, Overview, takeTurns } from './overview.ts';
+import { Overview, takeTurns } from './overview.ts';
 import { choosePage } from './page.ts';
+import { type InboxSource, type Listed, Sources } from './sources.ts';
+
+export type { Conversation } from './overview.ts';
+export type { InboxSource } from './sources.ts';
 
 /** Conversations kept in memory, of all accounts together. */
 const CACHED = 100_000;
@@ -22,9 +26,15 @@ const CHUNK = 20;
 interface Wanted {
   readonly overview: Overview;
   readonly username: string;
-  readonly page: readonly Conversation[];
+  readonly page: readonly Listed[];
   /** Whether the page belongs to what is behind it. */
   readonly isBackwards: boolean;
+}
+
+/** What other modules get from this one. */
+export interface InboxApi {
+  /** Shows conversations that are kept elsewhere than in the archives of accounts; returns what takes them back. */
+  addSource(source: InboxSource): () => void;
 }
 
 export default defineModule({
@@ -48,12 +58,13 @@ export default defineModule({
     }),
   }),
 
-  setup({ config, disco, iq, keep, on, signals, use }): void {
+  setup({ config, disco, iq, keep, on, signals, use }): InboxApi {
     const { messages, stored } = use(mam);
     const { displayed, changed } = use(mds);
     const nextTurn = keep('turns', takeTurns);
     const parts = { messages, displayed, nextTurn, now: () => performance.now(), ...config };
     const overviews = new Shelf(CACHED, async (username) => new Overview(username, parts));
+    const sources = new Sources();
 
     disco.feature('account', NS);
     iq.get('self', NS, 'inbox', show);
@@ -68,7 +79,7 @@ export default defineModule({
       const overview = await overviews.get(from.local);
       await overview.refresh();
       overviews.weigh(from.local, overview);
-      const all = overview.conversations;
+      const all = await sources.merge(from.local, overview.conversations, config.maxConversations);
       const unread = all.filter((each) => each.unread > 0);
       const { page, count } = choosePage(isUnreadOnly ? unread : all, rsm, config.maxPage);
       const entries = hasMessages
@@ -89,12 +100,11 @@ export default defineModule({
       let length = 0;
       while (rest.length > 0) {
         const part = rest.splice(0, CHUNK);
-        const { items } = await messages.query(username, { ids: part.map(({ last }) => last) });
-        const found = new Map(items.map((item) => [item.id, item]));
+        const found = await readLast(username, part);
         for (const conversation of part) {
           const item = found.get(conversation.last);
           // It has been taken out of the archive.
-          if (!item) overview.touch(conversation.chat);
+          if (!item && !conversation.source) overview.touch(conversation.chat);
           length += item?.stanza.length ?? 0;
           if (length > MAX_LENGTH && entries.length > 0) return isBackwards ? entries.reverse() : entries;
           entries.push({ ...conversation, item });
@@ -102,6 +112,20 @@ export default defineModule({
       }
       return isBackwards ? entries.reverse() : entries;
     }
+
+    /** The last messages of these conversations, by their ids. */
+    async function readLast(username: string, part: readonly Listed[]): Promise<ReadonlyMap<string, Required<ArchiveItem>>> {
+      const ids = part.filter(({ source }) => !source).map(({ last }) => last);
+      const { items } = ids.length === 0 ? { items: [] } : await messages.query(username, { ids });
+      const found = new Map(items.map((item) => [item.id, item]));
+      for (const each of part) {
+        const item = await each.source?.lastOf(username, each);
+        if (item) found.set(each.last, item);
+      }
+      return found;
+    }
+
+    return { addSource: (source) => sources.add(source) };
   },
 });
 

@@ -2,8 +2,8 @@ import { type RsmRequest, StanzaError, timeOf } from '#core';
 import type { Conversation } from './overview.ts';
 
 /** Which conversations are sent, and where among all they stand. */
-export interface InboxPage {
-  readonly page: readonly Conversation[];
+export interface InboxPage<T> {
+  readonly page: readonly T[];
   /** How many there are on all pages together. */
   readonly count: number;
 }
@@ -12,7 +12,11 @@ export interface InboxPage {
  * The page that is asked for (XEP-0059) of conversations with the newest activity first. A conversation has its last instant message's id
  * there: its place is found by that also when it has moved up meanwhile, and nothing behind it is left out.
  */
-export function choosePage(all: readonly Conversation[], rsm: RsmRequest | undefined, maxPage: number): InboxPage {
+export function choosePage<T extends Conversation>(
+  all: readonly T[],
+  rsm: RsmRequest | undefined,
+  maxPage: number,
+): InboxPage<T> {
   const max = Math.min(rsm?.max ?? maxPage, maxPage);
   const { before, after, index } = rsm ?? {};
   let start = index ?? 0;

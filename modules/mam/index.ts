@@ -24,6 +24,16 @@ import { RETRACTION_FEATURES, Retractions, readRetraction } from './retraction.t
 
 export { ArchiveQueries, type Item as ArchiveItemOf } from './query/index.ts';
 export type { Stored } from './recorder.ts';
+export {
+  type Found,
+  NS_RETRACT,
+  RETRACTION_FEATURES,
+  type Reference,
+  Retractions,
+  readReference,
+  toTombstoneTag,
+  writeTombstone,
+} from './retraction.ts';
 export { TAG } from './tag.ts';
 export { judge } from './worth.ts';
 

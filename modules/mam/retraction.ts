@@ -1,5 +1,16 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import { type ArchiveItem, type ArchiveStore, type Element, Jid, readStanza, Stanza, timeOf, writeStanza, xml } from '#core';
+import {
+  type ArchiveItem,
+  type ArchiveStore,
+  type Element,
+  Jid,
+  readStanza,
+  Stanza,
+  timeOf,
+  writeDateTime,
+  writeStanza,
+  xml,
+} from '#core';
 import { TAG } from './tag.ts';
 
 /** The namespace of retractions (XEP-0424). */
@@ -47,14 +58,29 @@ export interface Reference {
   readonly by: 'id' | 'origin-id';
 }
 
-/** What a message asks to retract; undefined for one that retracts nothing. Makes no tree for a message that does not. */
+/** As `readReference`, for the archive of an account. */
 export function readRetraction(stanza: Stanza): Reference | undefined {
   // Rooms keep archives of their own, and in an account's it cannot be told who speaks; an error gives back what was sent.
   if (stanza.name !== 'message' || stanza.type === 'groupchat' || stanza.type === 'error') return undefined;
+  return readReference(stanza);
+}
+
+/** What a message asks to retract; undefined for one that retracts nothing. Makes no tree for a message that does not. */
+export function readReference(stanza: Stanza): Reference | undefined {
   if (stanza.has('retract', NS_RETRACT)) return refer(stanza.child('retract', NS_RETRACT), 'id');
   if (!stanza.has('apply-to', NS_FASTEN)) return undefined;
   const fastening = stanza.child('apply-to', NS_FASTEN);
   return fastening?.getChild('retract', NS_RETRACT_0) ? refer(fastening, 'origin-id') : undefined;
+}
+
+/** What is looked for. */
+export interface Wanted extends Reference {
+  /** Only what was exchanged with this bare JID (`with` of the items). */
+  readonly other: string;
+  /** Only what has this bare JID for its `from`. */
+  readonly sender: string;
+  /** Only items before this one. */
+  readonly before?: string;
 }
 
 /** The searches of one conversation. */
@@ -85,7 +111,12 @@ export class Retractions {
    * not further than 20,000 items. What was retracted is found too.
    */
   find(owner: string, other: string, messageId: string, sender: string): Promise<Found | undefined> {
-    return this.#queue(owner, other, () => this.#search(owner, { other, sender, id: messageId, by: 'id' }));
+    return this.seek(owner, { other, sender, id: messageId, by: 'id' });
+  }
+
+  /** As `find`, of whatever kind the reference is. */
+  seek(owner: string, wanted: Wanted): Promise<Found | undefined> {
+    return this.#queue(owner, wanted.other, () => this.#search(owner, wanted));
   }
 
   /**
@@ -103,8 +134,9 @@ export class Retractions {
       const found = await this.#search(owner, { other, sender: sender.bare, before: itemId, ...reference });
       if (!found || !mayRetract(found, retraction, sender)) return false;
       const { item, stanza } = found;
-      const tombstone = makeTombstone(stanza, id, timeOf(itemId) ?? Date.now());
-      const tag = (item.tag | TAG.tombstone) & ~TAG.conversation;
+      const stamp = writeDateTime(timeOf(itemId) ?? Date.now());
+      const tombstone = writeTombstone(stanza, xml('retracted', { xmlns: NS_RETRACT, id, stamp }));
+      const tag = toTombstoneTag(item.tag);
       const isDone = await this.#messages.replace(owner, { id: item.id, tag, stanza: writeStanza(tombstone) });
       if (isDone) this.#replaced({ owner, id: item.id, with: other, tag, stanza: tombstone });
       return isDone;
@@ -154,13 +186,6 @@ export class Retractions {
   }
 }
 
-/** What is looked for. */
-interface Wanted extends Reference {
-  readonly other: string;
-  readonly sender: string;
-  readonly before?: string;
-}
-
 /** What stands in the text of a stanza with this id: its longest part without characters that are written in several ways. */
 function clueOf(id: string): string {
   return id.split(AMBIGUOUS).reduce((longest, part) => (part.length > longest.length ? part : longest), '');
@@ -195,11 +220,14 @@ function mayRetract({ item, stanza }: Found, retraction: Stanza, sender: Jid): b
   return Jid.tryParse(stanza.from ?? '')?.full === sender.full && occupant(stanza) === occupant(retraction);
 }
 
-/** The message with nothing of its content (XEP-0424 section 4). */
-function makeTombstone({ from, to, type, id }: Stanza, retractionId: string, time: number): Stanza {
-  const stamp = new Date(time).toISOString();
-  const retracted = xml('retracted', { xmlns: NS_RETRACT, id: retractionId, stamp });
-  return Stanza.of(xml('message', { from, to, type, id }, retracted));
+/** The message with nothing of its content but what says that it was retracted (XEP-0424 section 4). */
+export function writeTombstone({ from, to, type, id }: Stanza, ...left: readonly Element[]): Stanza {
+  return Stanza.of(xml('message', { from, to, type, id }, ...left));
+}
+
+/** The tag of what is left of an item of this tag. */
+export function toTombstoneTag(tag: number): number {
+  return (tag | TAG.tombstone) & ~TAG.conversation;
 }
 
 function refer(element: Element | undefined, by: Reference['by']): Reference | undefined {

@@ -19,6 +19,8 @@ const MAX_AHEAD = 60_000;
 export interface ChatsParts {
   readonly store: MapStore<StoredMark>;
   readonly domain: string;
+  /** Whether whoever has this bare JID gives ids that sort in the order in which they were given, as the host does. */
+  isSorted?(by: string): boolean;
   /** Chats one account may have marked; beyond that the one that was not marked for the longest time is forgotten. */
   readonly max: number;
 }
@@ -79,8 +81,9 @@ export class Chats {
   }
 
   /**
-   * Marks a chat. True once that is durable; false when it changes nothing: the mark is there already, or both are ids of ours and this
-   * is the older one (XEP-0490 section 5.1: the displayed state only moves forward). Of ids of others, such as rooms, nothing is known.
+   * Marks a chat. True once that is durable; false when it changes nothing: the mark is there already, or both are ids of ours (or of one
+   * of our rooms) and this is the older one (XEP-0490 section 5.1: the displayed state only moves forward). Of ids of others nothing is
+   * known.
    */
   publish(chat: string, mark: Mark): Maybe<boolean> {
     const before = this.#changing.get(chat);
@@ -151,7 +154,12 @@ export class Chats {
     const known = this.#marks.get(chat);
     if (!known) return false;
     if (known.by === mark.by && known.id === mark.id) return true;
-    return this.#isOurs(known) && this.#isOurs(mark) && mark.id < known.id;
+    return known.by === mark.by && this.#isSorted(known) && this.#isSorted(mark) && mark.id < known.id;
+  }
+
+  /** Whether it is known of an id where in its archive it stands. */
+  #isSorted({ by, id }: Mark): boolean {
+    return (by === this.#own || this.#parts.isSorted?.(by) === true) && isTimely(id);
   }
 
   #isOurs(mark: Mark): boolean {
@@ -164,6 +172,11 @@ export class Chats {
  * like: it would keep all true ones out.
  */
 export function isOurs({ by, id }: Mark, own: string): boolean {
-  const time = by === own ? timeOf(id) : undefined;
+  return by === own && isTimely(id);
+}
+
+/** Whether an id is of the form of ours, and not from the future. */
+export function isTimely(id: string): boolean {
+  const time = timeOf(id);
   return time !== undefined && time <= Date.now() + MAX_AHEAD;
 }

@@ -6,7 +6,7 @@ import {
   type Envelope,
   fanOut,
   isSession,
-  type Jid,
+  Jid,
   type Maybe,
   mapStore,
   option,
@@ -52,6 +52,8 @@ const CACHED = 100_000;
 /** When the message has passed all who may change or keep it. */
 const AFTER_RECORDING = (Priority.record + Priority.serve) / 2;
 
+export { isTimely, type Mark } from './chats.ts';
+
 /** A chat that has been displayed. */
 export interface DisplayedChat {
   /** Whose chat it is: the local part of an account. */
@@ -66,6 +68,15 @@ export interface DisplayedChat {
 export interface MdsApi {
   /** The id in the account's own archive up to which a chat is displayed; at once when it is in memory. Undefined when none is known. */
   displayed(username: string, chat: string): Maybe<string | undefined>;
+  /** Up to where a chat is displayed, by whosever id that is; at once when it is in memory. */
+  markOf(username: string, chat: string): Maybe<Mark | undefined>;
+  /** Marks a chat of an account as displayed, and tells its clients. Resolves once that is durable. */
+  mark(username: string, chat: string, mark: Mark): Maybe<void>;
+  /**
+   * Says whose ids (by their bare JID) sort in the order in which they were given: marks by them only move forward. Returns what takes
+   * that back.
+   */
+  sort(isSorted: (by: string) => boolean): () => void;
   /** Told once a change is durable. */
   readonly changed: Signal<DisplayedChat>;
 }
@@ -88,7 +99,9 @@ export default defineModule({
 
   setup({ ask, config, defer, disco, domain, hooks, iq, keep, log, on, router, signals, slot, stores: { marks }, use }): MdsApi {
     const archive = use(mam);
-    const shelf = new Shelf(CACHED, (username) => Chats.load(username, { store: marks, domain, max: config.maxChats }));
+    const sorted = new Set<(by: string) => boolean>();
+    const parts = { store: marks, domain, max: config.maxChats, isSorted };
+    const shelf = new Shelf(CACHED, (username) => Chats.load(username, parts));
     const changed = new Signal<DisplayedChat>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
     const node = new Node({ shelf, maxChats: config.maxChats, published, retracted });
     const interest = new Interest({
@@ -100,7 +113,7 @@ export default defineModule({
       verified: keep('verified', () => new Map<string, boolean>()),
       ask,
     });
-    const markers = archive && new Markers({ archive, log, mark });
+    const markers = archive && new Markers({ archive, log, mark: markOurs });
 
     for (const feature of FEATURES) disco.feature('account', feature);
     iq.get('self', NS_PUBSUB, 'pubsub', node.show);
@@ -171,7 +184,12 @@ export default defineModule({
       if (env.ownCopy) env.ownCopy = withoutMark(env.ownCopy);
     }
 
-    async function mark(account: Jid, chat: string, id: string): Promise<void> {
+    function isSorted(by: string): boolean {
+      for (const isOne of sorted) if (isOne(by)) return true;
+      return false;
+    }
+
+    async function markOurs(account: Jid, chat: string, id: string): Promise<void> {
       const chats = await shelf.get(account.local);
       if (await chats.publishOurs(chat, id)) published(account, chat, { by: account.bare, id });
     }
@@ -185,6 +203,12 @@ export default defineModule({
 
     return {
       displayed: (username, chat) => after(shelf.get(username), (chats) => chats.displayed(chat)),
+      markOf: (username, chat) => after(shelf.get(username), (chats) => chats.get(chat)),
+      mark: (username, chat, mark) => node.publish(Jid.of(username, domain), chat, mark),
+      sort(isOne) {
+        sorted.add(isOne);
+        return () => void sorted.delete(isOne);
+      },
       changed,
     };
   },

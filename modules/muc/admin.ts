@@ -34,11 +34,11 @@ function listAffiliated(room: Room, from: Jid, affiliation: Affiliation): readon
   const isForAdmins = affiliation === 'outcast' || !mayListMembers(room, from);
   const mayList = isForOwners ? own === 'owner' : !isForAdmins || isAffiliated(own, 'admin');
   if (!mayList) throw new StanzaError('forbidden');
+  // No roles (section 15.4): Converse takes them for something else, and its user for no moderator.
   return room.affiliated(affiliation).map(([jid, { nick, reason }]) => {
-    const role = room.occupants.ofAccount(jid)[0]?.role;
     const shown = nick ?? room.occupants.ofAccount(jid)[0]?.nick;
     const why = reason !== undefined && isAffiliated(own, 'admin') ? xml('reason', {}, reason) : undefined;
-    return xml('item', { affiliation, jid, nick: affiliation === 'outcast' ? undefined : shown, role }, why);
+    return xml('item', { affiliation, jid, nick: affiliation === 'outcast' ? undefined : shown }, why);
   });
 }
 

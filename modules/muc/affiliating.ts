@@ -1,12 +1,12 @@
 // XEP-0045 sections 5.1.3, 5.2.2, 9 and 10: roles and affiliations change, and what follows from it.
-import { type Jid, Stanza, StanzaError, sortableId, xml } from '#core';
+import { type Jid, StanzaError, xml } from '#core';
 import { announce, NS_USER, STATUS } from './announce.ts';
 import { expel } from './leaving.ts';
 import type { Member, Occupant } from './occupant.ts';
 import { type Affiliation, hasRole, isAffiliated, mayAffiliate, mayChangeRole, type Role, roleOnEntry } from './ranks.ts';
 import type { Room } from './room.ts';
 import { mayListMembers } from './standing.ts';
-import { versionMark } from './versions.ts';
+import { affiliationNotice, versionMark } from './versions.ts';
 
 /** What somebody is to become. */
 export interface AffiliationChange {
@@ -129,8 +129,7 @@ function checkAffiliation(room: Room, by: Jid, { jid, affiliation, nick }: Affil
   // Admins and owners are made and unmade by owners (sections 10.3 to 10.8); they are out of reach for a ban by admins (section 9.1).
   const isOwners = isAffiliated(affiliation, 'admin') || (isAffiliated(before, 'admin') && affiliation !== 'outcast');
   if (isOwners && own !== 'owner') throw new StanzaError('forbidden');
-  // Whom an admin cannot ban is one thing (section 9.1), the lists of admins and owners are another (sections 10.3 to 10.8).
-  if (!mayAffiliate(own, before, affiliation)) throw new StanzaError(affiliation === 'outcast' ? 'not-allowed' : 'forbidden');
+  if (!mayAffiliate(own, before, affiliation)) throw new StanzaError('not-allowed');
   checkReserved(room, jid, nick);
 }
 
@@ -202,8 +201,5 @@ function tellOfAbsent(room: Room, { bare, is, since }: Outcome): void {
   const to = room.addressesOf(({ real }) => mayListMembers(room, real));
   if (to.length === 0) return;
   const item = xml('item', { jid: bare, affiliation: is, role: 'none' });
-  const x = xml('x', NS_USER, versionMark(room, since), item);
-  // It is news for who is here, and nothing for their archives (XEP-0334 section 4.2).
-  const notice = Stanza.of(xml('message', { id: sortableId() }, x, xml('no-store', 'urn:xmpp:hints')));
-  void room.sendAll(notice, room.jid, to);
+  void room.sendAll(affiliationNotice(xml('x', NS_USER, versionMark(room, since), item)), room.jid, to);
 }

@@ -56,6 +56,8 @@ export interface Notice {
   readonly extra?: readonly Element[];
   /** The same, only for the occupant itself. */
   readonly ownExtra?: readonly Element[];
+  /** The client is no more: at its address is nobody, or one that was never in the room. */
+  readonly isOver?: boolean;
 }
 
 /**
@@ -79,6 +81,7 @@ export function announce(room: Room, occupant: Occupant, notice?: Notice): void 
 
 /** Tells only the occupant itself. */
 export function tellOwn(room: Room, occupant: Occupant, notice?: Notice): void {
+  if (notice?.isOver) return;
   room.send(write(room, occupant, { showsReal: true, isOwn: true, notice }), occupant.jid, occupant.real);
 }
 

@@ -3,6 +3,7 @@ import {
   after,
   type Element,
   type Envelope,
+  isSession,
   Jid,
   type Maybe,
   readDateTime,
@@ -22,6 +23,7 @@ import { ROOM_TAG } from './tag.ts';
 import { NS_VERSIONS, tellAffiliations, versionMark } from './versions.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
+const NS_SID = 'urn:xmpp:sid:0';
 /** Occupants that admins and owners may be more than there is room for (XEP-0045 section 7.2.9). */
 const RESERVE = 20;
 
@@ -44,10 +46,13 @@ export function enter(room: Room, env: Envelope, limits: EntryLimits, isNew: boo
   );
 }
 
-function admit(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): Promise<void> {
-  const { stanza, from, to } = env;
+function admit(room: Room, env: Envelope, limits: EntryLimits, isNew: boolean): Maybe<void> {
+  const { stanza, from, to, origin } = env;
   // Looked at again, since a guard may have waited for something.
   checkEntry(room, env, limits);
+  if (room.isGone) throw new StanzaError('gone', { text: 'This room was destroyed' });
+  // A client that has gone while its presence waited would stay for ever: nobody will say again that it has gone.
+  if (isSession(origin) && origin.isClosed) return undefined;
   const occupant = new Occupant({
     real: from,
     jid: to,
@@ -93,11 +98,18 @@ function rename(room: Room, occupant: Occupant, { stanza, from, to }: Envelope):
     throw new StanzaError('not-acceptable', { type: 'cancel', text: 'Nicks are fixed in this room' });
   }
   checkNick(room, from, to.resource);
-  announce(room, occupant, { nick: to.resource, codes: [STATUS.newNick] });
+  const notice = { nick: to.resource, codes: [STATUS.newNick] };
+  const other = room.occupants.named(occupant.nick).find((each) => each !== occupant);
+  // Others go on seeing the old nick as long as one of its clients has it (section 7.2.9).
+  if (other) tellOwn(room, occupant, notice);
+  else announce(room, occupant, notice);
   room.occupants.rename(occupant, to);
   occupant.presence = stanza;
   occupant.forms = undefined;
   announce(room, occupant);
+  if (!other) return;
+  other.isTold ||= occupant.isTold;
+  announce(room, other);
 }
 
 function checkEntry(room: Room, { stanza, from, to }: Envelope, limits: EntryLimits): void {
@@ -125,11 +137,16 @@ function isPassword(password: string, given: string | null | undefined): boolean
   return wanted.length === found.length && timingSafeEqual(wanted, found);
 }
 
-/** Somebody else's nick is nobody else's, nor is one that looks the same (XEP-0045 sections 7.2.8 and 7.10). */
+/**
+ * Somebody else's nick is nobody else's, nor is one that looks the same (XEP-0045 sections 7.2.9 and 7.10). The clients of an account that
+ * share one spell it alike, or others would see two and lose sight of one.
+ */
 export function checkNick(room: Room, from: Jid, nick: string): void {
   checkNickname(nick);
   const owner = room.ownerOf(nick);
-  const isTaken = room.occupants.named(nick).some(({ real }) => real.bare !== from.bare);
+  const isTaken = room.occupants
+    .named(nick)
+    .some(({ real, nick: other }) => real.bare !== from.bare || (other !== nick && real.full !== from.full));
   if (isTaken || (owner !== undefined && owner !== from.bare)) {
     throw new StanzaError('conflict', { text: 'This nick is taken' });
   }
@@ -165,22 +182,24 @@ async function welcome(room: Room, occupant: Occupant, { limits, isNew, isFirst 
     const history = await readHistory(room, x?.getChild('history', NS_MUC), limits);
     // What was found there may only just be stored, and not have come here yet.
     if (room.underway) await room.underway;
-    room.sendEach(history.messages, occupant.real);
+    // Whoever is out again by now hears nothing more of the room.
+    if (room.occupants.of(occupant.real) !== occupant) return;
+    // What is held back was said when it was here already: it gets that as others do, and all of it, whatever history it wants.
+    const held = new Set(occupant.held.map(({ id }) => id));
+    const before = held.size === 0 ? history : history.filter(({ id }) => !held.has(id));
+    room.sendEach(before, occupant.real);
     tellSubject(room, occupant);
-    release(room, occupant, history.newest);
   } finally {
-    release(room, occupant, '');
+    release(room, occupant);
   }
 }
 
-/** Gives an occupant what was held back for it, but for what was in the history. */
-function release(room: Room, occupant: Occupant, newest: string): void {
+/** Gives an occupant what was held back for it. */
+function release(room: Room, occupant: Occupant): void {
   const { held } = occupant;
   occupant.held = [];
   if (!room.arriving.delete(occupant) || room.occupants.of(occupant.real) !== occupant) return;
-  for (const { id, stanza, from } of held) {
-    if (id === undefined || id > newest) room.send(stanza, from, occupant.real);
-  }
+  for (const { stanza, from } of held) room.send(stanza, from, occupant.real);
 }
 
 /** What a room talks about, also when it is nothing (XEP-0045 section 7.2.15). */
@@ -191,20 +210,15 @@ function tellSubject(room: Room, occupant: Occupant): void {
   room.send(message, subject?.by ? room.addressOf(subject.by) : room.jid, occupant.real);
 }
 
-/** What a new occupant is told of what was said, and the id of the newest message that is known to be stored. */
-interface History {
-  readonly messages: readonly { readonly stanza: Stanza; readonly from: Jid }[];
-  readonly newest: string;
-}
-
-const NO_HISTORY: History = { messages: [], newest: '' };
+/** What a new occupant is told of what was said, in order, with the ids in the archive. */
+type History = readonly { readonly id: string; readonly stanza: Stanza; readonly from: Jid }[];
 
 /** The last messages, as many as the client wants and as there may be (XEP-0045 section 7.2.14). */
 async function readHistory(room: Room, wish: Element | undefined, limits: EntryLimits): Promise<History> {
   const { maxchars, maxstanzas, seconds, since } = (wish?.attrs ?? {}) as Readonly<Record<string, string | undefined>>;
   const max = Math.min(limits.maxHistory, room.settings.maxHistory, readNumber(maxstanzas) ?? Number.MAX_SAFE_INTEGER);
   let left = readNumber(maxchars) ?? Number.MAX_SAFE_INTEGER;
-  if (max <= 0 || left <= 0 || !room.isArchived) return NO_HISTORY;
+  if (max <= 0 || left <= 0 || !room.isArchived) return [];
   const age = readNumber(seconds);
   const starts = [age === undefined ? undefined : Date.now() - age * 1000, since === undefined ? undefined : readDateTime(since)];
   const start = starts.filter((time) => time !== undefined).sort((a, b) => b - a)[0];
@@ -214,15 +228,16 @@ async function readHistory(room: Room, wish: Element | undefined, limits: EntryL
     max,
     last: true,
   });
-  const messages: { stanza: Stanza; from: Jid }[] = [];
+  const messages: { id: string; stanza: Stanza; from: Jid }[] = [];
   for (const { id, stanza } of items.toReversed()) {
     left -= stanza.length;
     const from = left < 0 ? undefined : readSender(stanza);
     if (!from) break;
     const stamp = new Date(timeOf(id) ?? 0).toISOString();
-    messages.push({ stanza: readStanza(stanza).plus('delay', NS_DELAY, { from: room.jid.full, stamp }), from });
+    const marked = readStanza(stanza).plus('stanza-id', NS_SID, { id, by: room.jid.bare });
+    messages.push({ id, stanza: marked.plus('delay', NS_DELAY, { from: room.jid.full, stamp }), from });
   }
-  return { messages: messages.reverse(), newest: items.at(-1)?.id ?? '' };
+  return messages.reverse();
 }
 
 function readSender(stanza: string): Jid | undefined {

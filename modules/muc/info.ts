@@ -39,7 +39,7 @@ export interface RoomInfo {
   /** Features of a room. */
   room?(room: Room): readonly string[];
   /** Fields of a room's `muc#roominfo` form. */
-  fields?(room: Room): readonly FormField[];
+  fields?(room: Room): Maybe<readonly FormField[]>;
   /** Nodes of a room or the service (undefined): the whole answer; undefined for a node that is not the feature's. */
   node?(question: NodeQuestion): Maybe<NodeAnswer | undefined>;
 }
@@ -83,7 +83,17 @@ export function describeService({ name, extensions }: ServiceInfo): Element {
 }
 
 /** Answers disco#info at a room (section 6.4). */
-export function describeRoom(room: Room, extensions: ReadonlySet<RoomInfo>): Element {
+export function describeRoom(room: Room, extensions: ReadonlySet<RoomInfo>): Maybe<Element> {
+  const added = [...extensions].map((extension) => extension.fields?.(room) ?? []);
+  const write = (fields: readonly (readonly FormField[])[]): Element => writeRoom(room, extensions, fields.flat());
+  return isHere(added) ? write(added) : Promise.all(added).then(write);
+}
+
+function isHere<T>(values: readonly Maybe<T>[]): values is readonly T[] {
+  return !values.some((value) => value instanceof Promise);
+}
+
+function writeRoom(room: Room, extensions: ReadonlySet<RoomInfo>, added: readonly FormField[]): Element {
   const { settings } = room;
   const features = [
     NS_INFO,
@@ -105,12 +115,8 @@ export function describeRoom(room: Room, extensions: ReadonlySet<RoomInfo>): Ele
     settings.password === undefined ? 'muc_unsecured' : 'muc_passwordprotected',
     settings.isPersistent ? 'muc_persistent' : 'muc_temporary',
   ];
-  const fields: FormField[] = [...infoFields(room)];
-  for (const extension of extensions) {
-    features.push(...(extension.room?.(room) ?? []));
-    fields.push(...(extension.fields?.(room) ?? []));
-  }
-  const form = writeForm('result', `${NS_MUC}#roominfo`, fields);
+  for (const extension of extensions) features.push(...(extension.room?.(room) ?? []));
+  const form = writeForm('result', `${NS_MUC}#roominfo`, [...infoFields(room), ...added]);
   return writeInfo({ name: settings.name || room.jid.local, features, forms: [form] });
 }
 

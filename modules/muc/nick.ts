@@ -43,7 +43,8 @@ export function fold(nick: string): string {
   const bare = nick
     .normalize('NFKC')
     .toLowerCase()
-    .replace(/\p{Default_Ignorable_Code_Point}|\p{Cf}|\p{Cc}/gu, '')
+    // With the Braille pattern without a dot, which is drawn as nothing and counts as a symbol.
+    .replace(/\p{Default_Ignorable_Code_Point}|\p{Cf}|\p{Cc}|\u2800/gu, '')
     .replace(/\s+/gu, ' ')
     .trim();
   let folded = '';

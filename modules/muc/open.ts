@@ -291,8 +291,9 @@ function toApi({ rooms, queries, infos, fields, decorations, now }: Lasting): Mu
       return room;
     },
     destroy: (room, reason) => rooms.destroy(room, { reason }),
-    configure,
-    affiliate,
+    // Whoever was the last one in the room may be out of it then.
+    configure: (room, settings) => configure(room, settings).finally(() => rooms.rest(room)),
+    affiliate: (room, by, changes) => affiliate(room, by, changes).finally(() => rooms.rest(room)),
     changeRoles,
     speak,
     open: () => rooms.open,

@@ -1,10 +1,11 @@
 // XEP-0045 sections 7.5 and 17.4: what occupants send to each other through the room, without knowing who they are.
 import { after, Envelope, type Jid, type Maybe, nobody, type Router, randomToken, type Stanza, StanzaError } from '#core';
-import { FORGED, NS_OCCUPANT, NS_USER } from './announce.ts';
+import { NS_OCCUPANT, NS_USER } from './announce.ts';
 import type { Whispering } from './events.ts';
 import type { Occupant } from './occupant.ts';
 import { hasRole } from './ranks.ts';
 import type { Room } from './room.ts';
+import { clean } from './speaking.ts';
 
 /** Questions that are on their way to an occupant at most; the oldest is forgotten for a new one. */
 const MAX_QUESTIONS = 10_000;
@@ -19,7 +20,7 @@ export function whisper(room: Room, env: Envelope, router: Router): Maybe<void> 
   const [first] = recipients;
   if (!first) throw new StanzaError('item-not-found', { text: 'Nobody of this nick is here' });
   if (stanza.type !== 'error') checkRight(room, occupant, first);
-  const whispering: Whispering = { room, occupant, to: first, stanza: mark(stanza, occupant) };
+  const whispering: Whispering = { room, occupant, to: first, stanza: mark(room, stanza, occupant) };
   return after(room.parts.events.hooks.whispering.run(whispering), (isHandled) => {
     if (isHandled) return;
     const passed = recipients.map(({ real }) => {
@@ -42,10 +43,8 @@ function checkRight(room: Room, { role }: Occupant, to: Occupant): void {
 }
 
 /** With what tells clients that it comes out of a room, and from whom (section 7.5, XEP-0421 section 3.3). */
-function mark(stanza: Stanza, { id }: Occupant): Stanza {
-  const isForged = [...FORGED].some((xmlns) => stanza.element.getChildElements().some((child) => child.getNS() === xmlns));
-  const clean = isForged ? stanza.filter((child) => !FORGED.has(child.getNS() ?? '')) : stanza;
-  return clean.plus('x', NS_USER, {}).plus('occupant-id', NS_OCCUPANT, { id });
+function mark(room: Room, stanza: Stanza, { id }: Occupant): Stanza {
+  return clean(room, stanza).plus('x', NS_USER, {}).plus('occupant-id', NS_OCCUPANT, { id });
 }
 
 /** Carries IQs between occupants. Answers find back to the client that has asked. */

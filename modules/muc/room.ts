@@ -91,6 +91,8 @@ export class Room {
   isGone = false;
   /** Resolves once all that was said so far is stored, and was begun to be given to those who are here; undefined when it is. */
   underway: Promise<void> | undefined = undefined;
+  /** Stanzas that are being dealt with, and may have to wait for something: the room neither sleeps nor ends meanwhile. */
+  inUse = 0;
   /** Those who are being given the history, and have not got what was said since. */
   readonly arriving = new Set<Occupant>();
   /** Who has asked to become a member, under which nick; forgotten when the room sleeps. */
@@ -98,10 +100,13 @@ export class Room {
   /** When something was said or somebody came last: milliseconds since the epoch. */
   usedAt = Date.now();
   readonly #line = new Line();
-  /** What holds, and what has been given to the store last: they differ while something is being written. */
+  /** What holds. */
   #state: StoredRoom;
-  #written: StoredRoom;
+  /** What is being stored, in order. */
+  readonly #pending: Partial<StoredRoom>[] = [];
   readonly #members: Map<string, Member>;
+  /** Accounts of which changes are being stored: what is stored of each, and how many changes. */
+  readonly #unsure = new Map<string, { stored: Member | undefined; changes: number }>();
 
   constructor(
     jid: Jid,
@@ -111,7 +116,6 @@ export class Room {
     this.jid = jid;
     this.parts = parts;
     this.#state = state.room;
-    this.#written = state.room;
     this.#members = new Map(state.members);
   }
 
@@ -140,6 +144,11 @@ export class Room {
   /** All accounts (and domains) that the room knows, by bare JID. */
   get members(): ReadonlyMap<string, Member> {
     return this.#members;
+  }
+
+  /** Whether something is being done with it that another object for the same room would know nothing of. */
+  get isBusy(): boolean {
+    return this.inUse > 0 || this.#pending.length > 0 || this.underway !== undefined;
   }
 
   /** Whether what is said is kept (XEP-0313). */
@@ -206,25 +215,38 @@ export class Room {
 
   /** Changes what accounts are to the room, all or nothing. One that is nothing and has no nick is forgotten. */
   async affiliate(changes: ReadonlyMap<string, Member>): Promise<void> {
-    const before = new Map([...changes.keys()].map((bare) => [bare, this.#members.get(bare)]));
-    const stored = new Map<string, Stored | undefined>();
+    const rows = new Map<string, Stored | undefined>();
     // They hold at once, so that a change that comes meanwhile builds on these.
     for (const [bare, member] of changes) {
-      stored.set(bare, isNothing(member) ? undefined : member);
+      rows.set(bare, isNothing(member) ? undefined : member);
+      const unsure = this.#unsure.get(bare) ?? { stored: this.#members.get(bare), changes: 0 };
+      unsure.changes++;
+      this.#unsure.set(bare, unsure);
       this.#setMember(bare, member);
     }
+    const { version: before, changes: earlier = [] } = this.#written;
+    const changed = [...changes.keys()].map((bare) => [before + 1, bare] as const);
+    let isStored = false;
     try {
-      const version = this.#written.version + 1;
-      const changed = [...changes.keys()].map((bare) => [version, bare] as const);
       await this.#write(
-        { version, changes: [...(this.#written.changes ?? []), ...changed].slice(-MAX_CHANGES) },
+        { version: before + 1, changes: [...earlier, ...changed].slice(-MAX_CHANGES) },
         () => this.#noteMemberships(changes),
-        stored,
+        rows,
       );
-    } catch (error) {
-      for (const [bare, member] of before) this.#setMember(bare, member);
-      throw error;
+      isStored = true;
+    } finally {
+      for (const [bare, member] of changes) this.#confirm(bare, isStored ? member : undefined);
     }
+  }
+
+  /** A change of an account is stored, or is not (undefined). After the last of several what is stored is what holds. */
+  #confirm(bare: string, member: Member | undefined): void {
+    const unsure = this.#unsure.get(bare);
+    if (!unsure) return;
+    if (member) unsure.stored = member;
+    if (--unsure.changes > 0) return;
+    this.#unsure.delete(bare);
+    this.#setMember(bare, unsure.stored);
   }
 
   /** Stores a room that is new. */
@@ -313,18 +335,24 @@ export class Room {
     also: () => readonly Promise<void>[] = () => [],
     rows?: ReadonlyMap<string, Stored | undefined>,
   ) {
-    this.#written = { ...this.#written, ...change };
+    this.#pending.push(change);
     const update = this.parts.store.update(
       this.jid.bare,
       new Map<string, Stored | undefined>([...(rows ?? []), [ROOM, this.#written]]),
     );
     try {
       await Promise.all([update, ...also()]);
-    } catch (error) {
-      this.#written = this.#state;
-      throw error;
+      this.#state = { ...this.#state, ...change };
+    } finally {
+      this.#pending.splice(this.#pending.indexOf(change), 1);
     }
-    this.#state = { ...this.#state, ...change };
+  }
+
+  /** What has been given to the store last. */
+  get #written(): StoredRoom {
+    let written = this.#state;
+    for (const change of this.#pending) written = { ...written, ...change };
+    return written;
   }
 }
 

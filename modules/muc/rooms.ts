@@ -78,7 +78,10 @@ export class Rooms {
   /** Makes a room. Rejects with `conflict` when there is one. */
   async create(jid: Jid, { settings, owners, isLocked }: Creation): Promise<Room> {
     const { bare } = jid;
-    if (this.#open.has(bare) || (await this.get(jid))) throw new StanzaError('conflict', { text: 'There is such a room' });
+    do {
+      if (this.#open.has(bare) || (await this.get(jid))) throw new StanzaError('conflict', { text: 'There is such a room' });
+      // Somebody else who found none may have begun to make it.
+    } while (this.#loading.has(bare));
     const members = owners.map((owner): [string, Member] => [owner, { affiliation: 'owner' }]);
     const room = new Room(jid.bareJid, this.#parts, { room: { settings, version: 0 }, members });
     room.isLocked = isLocked;
@@ -111,19 +114,23 @@ export class Rooms {
       this.#idle.delete(room);
       return;
     }
-    if (room.isGone || this.#open.get(room.jid.bare) !== room) return;
+    if (room.isGone || room.inUse > 0 || this.#open.get(room.jid.bare) !== room) return;
     if (room.isLocked || !room.settings.isPersistent) {
       const erased = this.#erase(room, undefined);
       erased.catch((error: unknown) => this.#log.error('a room is left though it has ended', { room: room.jid.bare, error }));
       return;
     }
     this.#idle.add(room);
-    if (this.#idle.size <= this.limits.maxIdle) return;
+    this.#makeRoom();
+  }
+
+  /** Lets the rooms sleep that have been empty longest, but for those that something is done with, and for one. */
+  #makeRoom(except?: Room): void {
     for (const oldest of this.#idle) {
-      if (oldest.underway) continue;
+      if (this.#idle.size <= this.limits.maxIdle) return;
+      if (oldest === except || oldest.isBusy) continue;
       this.#idle.delete(oldest);
       if (oldest.occupants.size === 0) this.#open.delete(oldest.jid.bare);
-      break;
     }
   }
 
@@ -140,10 +147,16 @@ export class Rooms {
     const erased = room.erase(gone);
     // Whoever comes meanwhile waits until it is gone.
     const waiting = erased.then(() => undefined);
+    waiting.catch(() => {});
     this.#loading.set(bare, waiting);
     try {
       await erased;
       this.#parts.events.signals.destroyed.emit({ room });
+    } catch (error) {
+      // It goes on for those who are in it.
+      room.isGone = false;
+      this.#open.set(bare, room);
+      throw error;
     } finally {
       if (this.#loading.get(bare) === waiting) this.#loading.delete(bare);
     }
@@ -176,7 +189,10 @@ export class Rooms {
       return undefined;
     }
     this.#open.set(jid.bare, room);
-    if (!isWaking) this.rest(room);
+    if (isWaking) return room;
+    // Whoever has asked for it has yet to turn to it: it does not sleep again at once.
+    this.#idle.add(room);
+    this.#makeRoom(room);
     return room;
   }
 

@@ -10,7 +10,9 @@ import {
   type Query,
   type Router,
   resultOf,
+  Stanza,
   StanzaError,
+  xml,
 } from '#core';
 import { awayNotice, NS_MUC, NS_USER } from './announce.ts';
 import { type EntryLimits, enter } from './entering.ts';
@@ -22,6 +24,7 @@ import type { Rooms } from './rooms.ts';
 import { say } from './speaking.ts';
 
 const NS_PING = 'urn:xmpp:ping';
+const NS_STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 
 /** What an IQ to a room or the service asks. */
 export interface RoomQuery extends Query {
@@ -109,7 +112,7 @@ export class RoomService implements Destination {
     for (const room of this.#where.get(real.full) ?? []) {
       const occupant = room.occupants.of(real);
       if (!occupant) continue;
-      leave(room, occupant);
+      leave(room, occupant, undefined, { isOver: true });
       this.#parts.rooms.rest(room);
     }
   }
@@ -134,19 +137,29 @@ export class RoomService implements Destination {
   #bounced(room: Room, env: Envelope): Maybe<void> {
     const { from, to, stanza } = env;
     const occupant = room.occupants.of(from);
-    const error = stanza.child('error');
-    const isLost = error?.getChildElements().some((child) => LOST.has(child.getName())) ?? false;
     if (!occupant) return;
-    if (!isLost) return to.resource !== '' && stanza.has('x', NS_USER) ? whisper(room, env, this.#parts.router) : undefined;
+    if (!tellsOfLoss(stanza)) {
+      return to.resource !== '' && stanza.has('x', NS_USER) ? whisper(room, env, this.#parts.router) : undefined;
+    }
     leave(room, occupant, undefined, { codes: ['307', '333'], reason: 'The connection is lost' });
     this.#parts.rooms.rest(room);
   }
 
   #takePresence(env: Envelope): Maybe<void> {
-    const { to, stanza } = env;
-    if (stanza.type === 'unavailable' || stanza.type === 'error') return this.#goes(env);
+    const { type } = env.stanza;
+    if (type === 'unavailable' || type === 'error') return this.#goes(env);
     // Probes and subscriptions are not for rooms (section 17.3).
-    if (stanza.type !== undefined) return;
+    if (type !== undefined) return;
+    try {
+      const pending = this.#comes(env);
+      return pending instanceof Promise ? pending.catch((error: unknown) => turnAway(env, error)) : pending;
+    } catch (error) {
+      turnAway(env, error);
+    }
+  }
+
+  #comes(env: Envelope): Maybe<void> {
+    const { to, stanza } = env;
     if (to.resource === '') {
       if (!stanza.has('x', NS_MUC)) return;
       throw new StanzaError('jid-malformed', { text: 'A nick is needed to enter a room' });
@@ -165,9 +178,14 @@ export class RoomService implements Destination {
     const { rooms, router, limits, create } = this.#parts;
     if (!stanza.has('x', NS_MUC)) return router.send(awayNotice('There is no such room'), to, from);
     this.#checkCount(undefined, from);
-    const room = await create(to.bareJid, from, isSession(env.origin) && env.origin.isAnonymous);
-    await this.#settle(room, () => enter(room, env, limits, true));
-    rooms.rest(room);
+    const room = await create(to.bareJid, from, isSession(env.origin) && env.origin.isAnonymous).catch((error: unknown) => {
+      if (!(error instanceof StanzaError) || error.condition !== 'conflict') throw error;
+      return undefined;
+    });
+    if (room) return this.#settle(room, () => enter(room, env, limits, true));
+    // Somebody else was faster.
+    const other = await rooms.get(to);
+    return other ? this.#enter(other, env) : missing();
   }
 
   #checkCount(room: Room | undefined, from: Jid): void {
@@ -178,14 +196,20 @@ export class RoomService implements Destination {
 
   /** Does something after which a room may be empty, also when it fails. */
   #settle(room: Room, act: () => Maybe<void>): Maybe<void> {
+    const { rooms } = this.#parts;
+    const end = (): void => {
+      room.inUse--;
+      rooms.rest(room);
+    };
+    room.inUse++;
     try {
       const pending = act();
-      if (pending) return pending.finally(() => this.#parts.rooms.rest(room));
+      if (pending) return pending.finally(end);
     } catch (error) {
-      this.#parts.rooms.rest(room);
+      end();
       throw error;
     }
-    this.#parts.rooms.rest(room);
+    end();
   }
 
   /** Section 7.14: whatever the nick, it is the client that goes. */
@@ -193,8 +217,8 @@ export class RoomService implements Destination {
     const room = this.#parts.rooms.peek(to.bare);
     const occupant = room?.occupants.of(from);
     if (!room || !occupant) return;
-    if (stanza.type === 'error') leave(room, occupant, undefined, { codes: ['307', '333'] });
-    else leave(room, occupant, stanza);
+    if (stanza.type !== 'error') leave(room, occupant, stanza);
+    else if (tellsOfLoss(stanza)) leave(room, occupant, undefined, { codes: ['307', '333'] });
     this.#parts.rooms.rest(room);
   }
 
@@ -207,7 +231,7 @@ export class RoomService implements Destination {
     return after(this.#room(env), (room) => {
       if (stanza.payloadNS === NS_PING) return this.#ping(room.occupants.of(from) !== undefined, env);
       if (!handler) throw new StanzaError('service-unavailable');
-      return this.#answer(env, handler, room);
+      return this.#settle(room, () => this.#answer(env, handler, room));
     });
   }
 
@@ -234,10 +258,7 @@ export class RoomService implements Destination {
     };
     const payload = stanza.element.getChildElements()[0]!;
     const answer = handler({ payload, from, to, env, room, confirm: () => confirm() });
-    const send = (found: Element | void): void => {
-      confirm(found ?? undefined);
-      if (room) this.#parts.rooms.rest(room);
-    };
+    const send = (found: Element | void): void => confirm(found ?? undefined);
     return answer instanceof Promise ? answer.then(send) : send(answer);
   }
 
@@ -276,6 +297,13 @@ export class RoomService implements Destination {
   }
 }
 
+/** Tells a client why it may not, with what lets it know that it is a room that says so (sections 7.2.5 to 7.2.10, 7.6 and 10.1). */
+function turnAway({ stanza, from, to, origin }: Envelope, error: unknown): void {
+  if (!(error instanceof StanzaError)) throw error;
+  const attrs = { type: 'error', id: stanza.id, from: to.full, to: from.full };
+  origin.send(Stanza.of(xml('presence', attrs, xml('x', NS_MUC), error.toElement())));
+}
+
 /** Errors that tell that a client is not there (section 17.2). */
 const LOST: ReadonlySet<string> = new Set([
   'gone',
@@ -287,6 +315,12 @@ const LOST: ReadonlySet<string> = new Set([
   'service-unavailable',
   'jid-malformed',
 ]);
+
+/** Whether an error says that its sender, a client, is not there (section 18.3); others end nobody's stay (section 17.3). */
+function tellsOfLoss(stanza: Envelope['stanza']): boolean {
+  const children = stanza.child('error')?.getChildElements() ?? [];
+  return children.some((child) => child.getNS() === NS_STANZAS && LOST.has(child.getName()));
+}
 
 function missing(): never {
   throw new StanzaError('item-not-found', { text: 'There is no such room' });

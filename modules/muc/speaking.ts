@@ -66,7 +66,6 @@ function store(room: Room, stanza: Stanza, { tag, by, from, before, subject }: S
     const item = { id, with: by ?? room.jid.bare, resource: from.resource, tag: tag! };
     writes.push(room.parts.messages.append(room.jid.bare, { ...item, stanza: writeStanza(stanza) }));
   }
-  if (subject) writes.push(room.talkAbout(subject));
   if (before) writes.push(before);
   const give = (): Promise<void> | undefined => {
     const given = broadcast(room, { id, stanza: shown, from });
@@ -74,16 +73,20 @@ function store(room: Room, stanza: Stanza, { tag, by, from, before, subject }: S
     return given;
   };
   const earlier = room.underway;
-  if (writes.length === 0 && !earlier) return give();
+  if (writes.length === 0 && !earlier && !subject) return give();
+  if (earlier) writes.push(earlier);
   const stored = writes.length === 1 ? writes[0]! : Promise.all(writes);
   let given: Promise<void> | undefined;
-  const done = (earlier ? Promise.all([stored, earlier]) : stored).then(() => {
+  // The last subject that is shown is the one that holds, and one that is not kept is none.
+  const done = (subject ? stored.then(() => room.talkAbout(subject)) : stored).then(() => {
     given = give();
   });
-  const last: Promise<void> = done.then(ignore, ignore).then(() => {
-    if (room.underway === last) room.underway = undefined;
-  });
-  // One that fails holds nobody up, and overtakes nobody.
+  // One that fails holds nobody up, and lets nobody overtake those before it.
+  const last: Promise<void> = done
+    .then(ignore, () => earlier)
+    .then(() => {
+      if (room.underway === last) room.underway = undefined;
+    });
   room.underway = last;
   return done.then(() => given);
 }
@@ -116,8 +119,8 @@ function checkSubject(room: Room, { role }: Occupant): void {
   throw new StanzaError('forbidden', { text: 'You may not change the subject of this room' });
 }
 
-/** Without what only the room may say (XEP-0045 section 17.2, XEP-0359 section 5, XEP-0421 section 4, XEP-0313 section 8.3). */
-function clean(room: Room, stanza: Stanza): Stanza {
+/** A message without what only the room may say (XEP-0045 section 17.2, XEP-0359 section 5, XEP-0421 section 4, XEP-0313 section 8.3). */
+export function clean(room: Room, stanza: Stanza): Stanza {
   if (!SUSPECT.some(([name, xmlns]) => stanza.has(name, xmlns))) return stanza;
   return stanza.filter((child) => {
     const xmlns = child.getNS() ?? '';
@@ -133,6 +136,7 @@ const SUSPECT: readonly (readonly [name: string, xmlns: string])[] = [
   ['x', NS_MUC],
   ['occupant-id', NS_OCCUPANT],
   ['hats', 'urn:xmpp:hats:0'],
+  ['hats', 'xmpp:prosody.im/protocol/hats:1'],
   ['stanza-id', NS_SID],
   ['delay', NS_DELAY],
 ];

@@ -1,5 +1,5 @@
 // XEP-0463: whoever comes in is told what has changed of the affiliations since it was here last, and not all of them again.
-import { type Element, Stanza, StanzaError, xml } from '#core';
+import { type Element, Stanza, StanzaError, sortableId, xml } from '#core';
 import { NS_USER } from './announce.ts';
 import type { Occupant } from './occupant.ts';
 import type { Room } from './room.ts';
@@ -13,6 +13,11 @@ const PER_MESSAGE = 100;
 /** The mark of the version that holds now. */
 export function versionMark(room: Room, since?: number): Element {
   return xml('mav', { xmlns: NS_VERSIONS, since: since === undefined ? undefined : String(since), until: String(room.version) });
+}
+
+/** A message that tells of affiliations: news for who is here, and nothing for their archives, which it would wait for (XEP-0334). */
+export function affiliationNotice(x: Element): Stanza {
+  return Stanza.of(xml('message', { id: sortableId() }, x, xml('no-store', 'urn:xmpp:hints')));
 }
 
 /** Tells a client that comes in what it asks for in its presence, before anybody's presence (section 4.2.1). */
@@ -32,6 +37,6 @@ export function tellAffiliations(room: Room, { real }: Occupant, x: Element | un
   // Adjacent messages match: only the first says since when, and all say until when, so that nothing is missed when one is lost.
   for (let at = 0; at === 0 || at < items.length; at += PER_MESSAGE) {
     const mark = versionMark(room, changed ? since : undefined);
-    room.send(Stanza.of(xml('message', {}, xml('x', NS_USER, mark, ...items.slice(at, at + PER_MESSAGE)))), room.jid, real);
+    room.send(affiliationNotice(xml('x', NS_USER, mark, ...items.slice(at, at + PER_MESSAGE))), room.jid, real);
   }
 }

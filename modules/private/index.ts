@@ -8,6 +8,7 @@ import {
   Priority,
   type Query,
   readElement,
+  Signal,
   StanzaError,
   writeElement,
   xml,
@@ -15,6 +16,21 @@ import {
 
 const NS = 'jabber:iq:private';
 const MAX_NAME = 1024;
+
+/** Something that an account keeps has changed. */
+export interface PrivateChange {
+  readonly username: string;
+  /** The namespace of what has changed. */
+  readonly xmlns: string;
+}
+
+/** What other modules get from this one. */
+export interface PrivateApi {
+  /** What an account keeps under this name and namespace; undefined when that is nothing. */
+  read(username: string, name: string, xmlns: string): Promise<Element | undefined>;
+  /** Told once a change is durable. */
+  readonly changed: Signal<PrivateChange>;
+}
 
 export default defineModule({
   name: 'private',
@@ -28,7 +44,9 @@ export default defineModule({
   /** Of each user: XML by the element's name and namespace. */
   stores: { items: mapStore<string>() },
 
-  setup({ config, hooks, iq, on, stores: { items } }) {
+  setup({ config, hooks, iq, log, on, stores: { items } }): PrivateApi {
+    const changed = new Signal<PrivateChange>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
+
     iq.get('self', NS, 'query', show);
     iq.set('self', NS, 'query', change);
     on(hooks.iqReceived, refuse, Priority.guard);
@@ -48,6 +66,7 @@ export default defineModule({
       for (const element of given) changes.set(keyOf(element), isEmpty(element) ? undefined : writeElement(element));
       checkLimits(await items.entries(from.local), changes);
       await items.update(from.local, changes);
+      for (const xmlns of new Set(given.map((element) => element.getNS() ?? ''))) changed.emit({ username: from.local, xmlns });
     }
 
     function checkLimits(kept: ReadonlyMap<string, string>, changes: ReadonlyMap<string, string | undefined>): void {
@@ -64,6 +83,14 @@ export default defineModule({
         throw new StanzaError('resource-constraint', { type: 'cancel', text: 'There is no room for this' });
       }
     }
+
+    return {
+      async read(username, name, xmlns) {
+        const text = await items.get(username, `${name} ${xmlns}`);
+        return text === undefined ? undefined : readElement(text);
+      },
+      changed,
+    };
   },
 });
 

@@ -217,9 +217,9 @@ export class Session implements Resource {
     return new Envelope(stanza.addressed(full, to.full), this.jid, to, this);
   }
 
+  /** Another resource of the account is overridden (RFC 6120 section 8.1.2.1): Converse writes its new one after it has resumed. */
   #isSelf(from: string): boolean {
-    const jid = Jid.tryParse(from);
-    return jid !== undefined && (jid.full === this.jid.full || jid.full === this.jid.bare);
+    return Jid.tryParse(from)?.bare === this.jid.bare;
   }
 
   #carry(env: Envelope): Maybe<void> {

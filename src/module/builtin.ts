@@ -12,6 +12,14 @@ import last from '../../modules/last/index.ts';
 import mam from '../../modules/mam/index.ts';
 import mds from '../../modules/mds/index.ts';
 import muc from '../../modules/muc/index.ts';
+import mucActivity from '../../modules/muc-activity/index.ts';
+import mucAnnouncements from '../../modules/muc-announcements/index.ts';
+import mucHats from '../../modules/muc-hats/index.ts';
+import mucMembership from '../../modules/muc-membership/index.ts';
+import mucMentions from '../../modules/muc-mentions/index.ts';
+import mucModeration from '../../modules/muc-moderation/index.ts';
+import mucSearch from '../../modules/muc-search/index.ts';
+import mucVcard from '../../modules/muc-vcard/index.ts';
 import offline from '../../modules/offline/index.ts';
 import ping from '../../modules/ping/index.ts';
 import presence from '../../modules/presence/index.ts';
@@ -41,6 +49,14 @@ const all: readonly AnyModule[] = [
   mam,
   mds,
   muc,
+  mucActivity,
+  mucAnnouncements,
+  mucHats,
+  mucMembership,
+  mucMentions,
+  mucModeration,
+  mucSearch,
+  mucVcard,
   offline,
   ping,
   presence,

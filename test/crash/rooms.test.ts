@@ -99,7 +99,8 @@ class Scene {
       const client = await this.#enter(name);
       for (let i = 0; ; i += 3) {
         const batch = [i, i + 1, i + 2].map((number) => `${name} ${round} ${number}`);
-        for (const body of batch) client.send(`<message to='${this.#room}' type='groupchat' id='${body}'><body>${body}</body></message>`);
+        for (const body of batch)
+          client.send(`<message to='${this.#room}' type='groupchat' id='${body}'><body>${body}</body></message>`);
         await client.ask("<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
         said.push(...batch);
       }
@@ -169,11 +170,18 @@ class Scene {
     for (const ids of this.ledger.seen) {
       const order = ids.map((id) => places.get(id) ?? -1);
       assert.ok(!order.includes(-1), 'what was shown is in the archive');
-      assert.deepEqual(order, order.toSorted((a, b) => a - b), 'in the order in which it was shown');
+      assert.deepEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+        'in the order in which it was shown',
+      );
     }
     await this.#checkState(owner);
     assert.ok(bodies.length > 0 && this.ledger.members.length > 0, 'nothing was acknowledged, so nothing was tested');
-    assert.ok([...this.ledger.occupantIds.values()].every(({ size }) => size === 1), 'occupants keep their ids');
+    assert.ok(
+      [...this.ledger.occupantIds.values()].every(({ size }) => size === 1),
+      'occupants keep their ids',
+    );
     owner.close();
   }
 
@@ -181,7 +189,12 @@ class Scene {
     const list = await owner.ask(
       `<iq type='get' to='${this.#room}'><query xmlns='${NS_MUC}#admin'><item affiliation='member'/></query></iq>`,
     );
-    const members = new Set(list.getChild('query')!.getChildren('item').map(({ attrs }) => attrs['jid']));
+    const members = new Set(
+      list
+        .getChild('query')!
+        .getChildren('item')
+        .map(({ attrs }) => attrs['jid']),
+    );
     assert.deepEqual(
       this.ledger.members.filter((jid) => !members.has(jid)),
       [],
@@ -211,7 +224,8 @@ class Scene {
 
   #configure(name: string): string {
     const field = (key: string, value: string) => `<field var='${key}'><value>${value}</value></field>`;
-    const fields = field('FORM_TYPE', `${NS_MUC}#roomconfig`) + field('muc#roomconfig_roomname', name) + field('muc#maxhistoryfetch', '20');
+    const fields =
+      field('FORM_TYPE', `${NS_MUC}#roomconfig`) + field('muc#roomconfig_roomname', name) + field('muc#maxhistoryfetch', '20');
     return `<iq type='set' to='${this.#room}'><query xmlns='${NS_MUC}#owner'><x xmlns='jabber:x:data' type='submit'>${fields}</x></query></iq>`;
   }
 }

@@ -33,21 +33,21 @@ export class ProfanityPeer implements Peer {
       'LC_ALL=C.UTF-8',
     ];
     await this.#tmux('new-session', '-d', '-x', '200', '-y', '60', 'env', ...env, 'profanity');
-    await this.#shows(/Profanity/);
-    for (const command of this.#commands) await this.#type(command);
-    await this.#type(`/connect ${login.username}@${login.domain} server 127.0.0.1 port ${login.c2s} tls trust`);
-    await this.#shows(/[Ee]nter password/);
-    await this.#type(login.password);
-    await this.#shows(/logged in successfully/);
+    await this.shows(/Profanity/);
+    for (const command of this.#commands) await this.type(command);
+    await this.type(`/connect ${login.username}@${login.domain} server 127.0.0.1 port ${login.c2s} tls trust`);
+    await this.shows(/[Ee]nter password/);
+    await this.type(login.password);
+    await this.shows(/logged in successfully/);
   }
 
   sees(jid: string): Promise<void> {
-    return this.#shows(new RegExp(`${jid.split('@')[0]}.*is (online|available)|${jid.split('@')[0]}@localhost`));
+    return this.shows(new RegExp(`${jid.split('@')[0]}.*is (online|available)|${jid.split('@')[0]}@localhost`));
   }
 
   async send(to: string, body: string): Promise<void> {
-    await this.#type(`/msg ${to} ${body}`);
-    await this.#type('/win 1');
+    await this.type(`/msg ${to} ${body}`);
+    await this.type('/win 1');
   }
 
   /** It shows whom a message is from, and its text in that person's window. */
@@ -59,11 +59,11 @@ export class ProfanityPeer implements Peer {
   async conversation(from: string, body: string): Promise<readonly string[]> {
     const deadline = Date.now() + PATIENCE;
     for (;;) {
-      await this.#type(`/msg ${from}`);
+      await this.type(`/msg ${from}`);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
-      const screen = await this.#look();
+      const screen = await this.look();
       if (screen.includes(body)) {
-        await this.#type('/win 1');
+        await this.type('/win 1');
         return [...screen.matchAll(/^\S+ - (me|\S+@\S+): (.*)$/gm)].map(([, who, text]) => `${bare(who!)} ${text!.trim()}`);
       }
       if (Date.now() > deadline) throw new Error(`profanity does not show "${body}":\n${screen}`);
@@ -72,29 +72,32 @@ export class ProfanityPeer implements Peer {
 
   /** Resolves when it says that it is connected again. */
   async isBack(): Promise<void> {
-    await this.#shows(/Connection re-established/);
+    await this.shows(/Connection re-established/);
   }
 
   async stop(): Promise<void> {
     if (this.#home === '') return;
-    await this.#type('/quit').catch(() => {});
+    await this.type('/quit').catch(() => {});
     await this.#tmux('kill-server').catch(() => {});
     await rm(this.#home, { recursive: true, force: true });
   }
 
-  async #type(text: string): Promise<void> {
+  /** Types a line. */
+  async type(text: string): Promise<void> {
     await this.#tmux('send-keys', '-l', text);
     await this.#tmux('send-keys', 'Enter');
   }
 
-  async #look(): Promise<string> {
+  /** What stands on the screen, and what has moved off it at the top. */
+  async look(): Promise<string> {
     return (await this.#tmux('capture-pane', '-p', '-S', '-200')).stdout;
   }
 
-  async #shows(pattern: RegExp): Promise<void> {
+  /** Resolves when this stands on the screen. */
+  async shows(pattern: RegExp): Promise<void> {
     const deadline = Date.now() + PATIENCE;
     for (;;) {
-      const screen = await this.#look();
+      const screen = await this.look();
       if (pattern.test(screen)) return;
       if (Date.now() > deadline) throw new Error(`profanity does not show ${pattern}:\n${screen}`);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));

@@ -10,7 +10,9 @@ export class SlowMaps {
   constructor(storage: Storage) {
     const open = async <S extends StoreSpecs>(domain: string, module: string, specs: S): Promise<Stores<S>> => {
       const stores = await storage.open(domain, module, specs);
-      for (const store of Object.values<MapStore<unknown>>(stores as never)) this.#slowDown(store);
+      for (const [name, store] of Object.entries<MapStore<unknown>>(stores as never)) {
+        if (specs[name]?.kind === 'map') this.#slowDown(store);
+      }
       return stores;
     };
     this.storage = new Proxy(storage, {
@@ -27,9 +29,10 @@ export class SlowMaps {
     this.#gate = new Promise((resolve) => (this.#open = resolve));
   }
 
-  /** Every write fails until `release`. */
+  /** Every write fails until `release`, also those that are held. */
   fail(): void {
     this.#isBroken = true;
+    this.#open();
   }
 
   /** All is well again. */

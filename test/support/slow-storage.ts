@@ -48,9 +48,10 @@ export class SlowStorage {
     this.#gate = new Promise((resolve) => (this.#open = resolve));
   }
 
-  /** Every write fails until `release`. */
+  /** Every write fails until `release`, also those that are held. */
   fail(): void {
     this.#isBroken = true;
+    this.#open();
   }
 
   /** All is well again. */

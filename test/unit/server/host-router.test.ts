@@ -42,16 +42,16 @@ describe('the router of a server', () => {
   };
 
   it('sends to other servers through the host of the sender', () => {
-    send('romeo@example.org/orchard', 'juliet@elsewhere.example');
+    void send('romeo@example.org/orchard', 'juliet@elsewhere.example');
     assert.deepEqual(sent.splice(0), ['example.org: romeo@example.org/orchard to juliet@elsewhere.example']);
   });
 
   it('sends what rooms say through the host whose module has them', () => {
-    send('lounge@rooms.example.net/Nurse', 'juliet@elsewhere.example/balcony');
+    void send('lounge@rooms.example.net/Nurse', 'juliet@elsewhere.example/balcony');
     assert.deepEqual(sent.splice(0), ['example.net: lounge@rooms.example.net/Nurse to juliet@elsewhere.example/balcony']);
   });
 
   it('sends nothing for a domain that is nobody here', () => {
-    assert.throws(() => send('x@stranger.example', 'juliet@elsewhere.example'), /remote-server-not-found/);
+    assert.throws(() => void send('x@stranger.example', 'juliet@elsewhere.example'), /remote-server-not-found/);
   });
 });
