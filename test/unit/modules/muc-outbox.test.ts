@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Line, Outbox } from '../../../modules/muc/outbox.ts';
+import { Line, Outbox, PER_TURN } from '../../../modules/muc/outbox.ts';
 import { Jid, type Router, Stanza, xml } from '../../../src/index.ts';
 
 const ROOM = Jid.parse('room@conference.example.org');
@@ -47,7 +47,7 @@ describe('muc: what rooms give out', () => {
       most = Math.max(most, given.length - before);
     }
     await Promise.all([first, second]);
-    assert.ok(most <= 256, `${most} in one turn`);
+    assert.ok(most <= 2 * PER_TURN, `${most} in one turn`);
     assert.equal(given.length, 2003);
     assert.deepEqual(
       given.filter((each) => each.endsWith(' u0')),
@@ -85,7 +85,10 @@ describe('muc: what rooms give out', () => {
     await Promise.all(done);
     assert.equal(given.length, 300 * 200);
     // A room waits no longer than it takes to have served each other one once.
-    assert.ok(Math.max(...turns.values()) <= 6, `a room had to wait for ${Math.max(...turns.values())} turns`);
+    assert.ok(
+      Math.max(...turns.values()) <= Math.ceil(300 / PER_TURN) + 1,
+      `a room had to wait for ${Math.max(...turns.values())} turns`,
+    );
   });
 
   it('keeps a small room from waiting behind a large one', async () => {
