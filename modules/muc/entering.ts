@@ -120,7 +120,7 @@ function checkEntry(room: Room, { stanza, from, to }: Envelope, limits: EntryLim
   if (settings.isMembersOnly && !isAffiliated(affiliation, 'member')) {
     throw new StanzaError('registration-required', { text: 'This room is for members only' });
   }
-  if (!isAffiliated(affiliation, 'owner') && settings.password !== undefined) {
+  if (settings.password !== undefined) {
     const given = stanza.child('x', NS_MUC)?.getChildText('password', NS_MUC);
     if (!isPassword(settings.password, given)) {
       throw new StanzaError('not-authorized', { text: 'A password is needed to enter this room' });
