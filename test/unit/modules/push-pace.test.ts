@@ -8,6 +8,8 @@ import { Disk } from '../../support/sm-client.ts';
 const PROPOSE = `<propose xmlns='urn:xmpp:jingle-message:0' id='c'/><store xmlns='urn:xmpp:hints'/>`;
 
 let scene: PushScene;
+/** Of a test that restarts the server. */
+let disk: Disk | undefined;
 
 /** A host where juliet's client has registered, and has gone. */
 async function start(config: object = {}): Promise<void> {
@@ -37,7 +39,11 @@ const call = async () => {
 };
 
 describe('push: floods', () => {
-  afterEach(() => scene.stop());
+  afterEach(async () => {
+    await scene.stop();
+    await disk?.close();
+    disk = undefined;
+  });
 
   it('of a registration one notification is under way, and the newest is told next', async () => {
     await start();
@@ -124,7 +130,11 @@ describe('push: floods', () => {
 });
 
 describe('push: services that fail (XEP-0357 section 7.1)', () => {
-  afterEach(() => scene.stop());
+  afterEach(async () => {
+    await scene.stop();
+    await disk?.close();
+    disk = undefined;
+  });
   const REFUSALS: readonly StanzaCondition[] = ['item-not-found', 'gone', 'forbidden', 'not-acceptable', 'service-unavailable'];
 
   for (const condition of REFUSALS) {
@@ -147,7 +157,7 @@ describe('push: services that fail (XEP-0357 section 7.1)', () => {
   }
 
   it('the count is of those in a row, and lasts over a restart', async () => {
-    const disk = await Disk.create();
+    disk = await Disk.create();
     const config = { includeBody: true, maxErrors: 2, retryAfter: '10ms' };
     scene = await PushScene.open([mam], config, { storage: disk.mount() });
     await scene.registered();
@@ -256,7 +266,11 @@ describe('push: services that fail (XEP-0357 section 7.1)', () => {
 });
 
 describe('push: what other modules tell', () => {
-  afterEach(() => scene.stop());
+  afterEach(async () => {
+    await scene.stop();
+    await disk?.close();
+    disk = undefined;
+  });
   const room = Jid.parse('verona@rooms.example.org/nurse');
 
   it('comes as they say it', async () => {

@@ -11,12 +11,18 @@ const PROPOSE = `<propose xmlns='urn:xmpp:jingle-message:0' id='c'><description 
 const STORE = `<store xmlns='urn:xmpp:hints'/>`;
 
 let scene: PushScene;
+/** Of a test that restarts the server. */
+let disk: Disk | undefined;
 
 describe('push: notifications (XEP-0357 section 7)', () => {
   beforeEach(async () => {
     scene = await PushScene.open([mam, offline, disco, csi]);
   });
-  afterEach(() => scene.stop());
+  afterEach(async () => {
+    await scene.stop();
+    await disk?.close();
+    disk = undefined;
+  });
 
   it('is announced by accounts (section 4.1)', async () => {
     const answer = await scene.romeo.ask(`<iq type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
@@ -171,7 +177,11 @@ describe('push: notifications (XEP-0357 section 7)', () => {
 });
 
 describe('push: what app servers are told', () => {
-  afterEach(() => scene.stop());
+  afterEach(async () => {
+    await scene.stop();
+    await disk?.close();
+    disk = undefined;
+  });
 
   it('the sender and the text, where the config lets them be told', async () => {
     scene = await PushScene.open([mam], { includeSender: true, includeBody: true });
@@ -197,7 +207,7 @@ describe('push: what app servers are told', () => {
   });
 
   it('no number while nobody knows it: after a restart, until somebody was there', async () => {
-    const disk = await Disk.create();
+    disk = await Disk.create();
     scene = await PushScene.open([mam], {}, { storage: disk.mount() });
     await scene.registered('n', 'phone');
     await scene.stop();
