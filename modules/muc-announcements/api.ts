@@ -116,12 +116,3 @@ export function createApi(parts: ApiParts): AnnouncementsApi {
 function ownerOf(room: Room | undefined): string {
   return room ? room.jid.bare : HOST;
 }
-
-/** Whether somebody may read what is pinned: whoever may read the archive (XEP-0313 section 6.2). Throws StanzaError `forbidden`. */
-export function checkReader(room: Room, from: Jid): void {
-  const affiliation = room.affiliationOf(from);
-  const { settings, occupants } = room;
-  if (affiliation === 'outcast' || room.isLocked) throw new StanzaError('forbidden');
-  if (occupants.of(from) || occupants.ofAccount(from.bare).length > 0 || isAffiliated(affiliation, 'member')) return;
-  if (settings.isMembersOnly || settings.password !== undefined) throw new StanzaError('forbidden');
-}

@@ -1,7 +1,7 @@
 // Pins as clients that know of them see them: by IQs, and when they come in.
 import { type Element, type Jid, readDateTime, StanzaError, writeDateTime, xml } from '#core';
-import type { MucApi, Occupant, Room } from '../muc/index.ts';
-import { type AnnouncementsApi, checkReader } from './api.ts';
+import { checkReader, type MucApi, type Occupant, type Room } from '../muc/index.ts';
+import type { AnnouncementsApi } from './api.ts';
 import { showsPins } from './fields.ts';
 import { NS_PINS } from './namespaces.ts';
 import { pinnedAt, writeShown } from './pin-messages.ts';

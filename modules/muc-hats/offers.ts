@@ -1,8 +1,7 @@
 // XEP-0317 sections 3.2 to 3.7: the commands by which hats are made, given out and looked at.
 import { type Jid, type Maybe, xml } from '#core';
 import type { Answers, FormCommand } from '../commands/index.ts';
-import { announce } from '../muc/announce.ts';
-import { isAffiliated, type Room } from '../muc/index.ts';
+import { announce, isAffiliated, type Room } from '../muc/index.ts';
 import {
   assignmentsOf,
   choiceForm,

@@ -34,7 +34,6 @@ export const STATUS = {
   kicked: '307',
   affiliationLost: '321',
   nowMembersOnly: '322',
-  shutDown: '332',
   technical: '333',
 } as const;
 

@@ -12,7 +12,9 @@ import type { Affiliation } from './ranks.ts';
 import type { Listing, Room, Stored } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
+export { announce } from './announce.ts';
 export type { MucApi, RoomWish } from './api.ts';
+export { checkReader } from './archive.ts';
 export type { Affiliated, Entering, Inviting, Said, Saying, Updating, Whispering } from './events.ts';
 export { levelField } from './fields.ts';
 export type { NodeAnswer, NodeQuestion, RoomInfo } from './info.ts';

@@ -66,12 +66,3 @@ export function empty(room: Room, destruction: Destruction): void {
   }
   room.arriving.clear();
 }
-
-/** Sees everybody out because the service stops (status 332). */
-export function closeDown(room: Room): void {
-  for (const occupant of [...room.occupants]) {
-    room.occupants.remove(occupant);
-    occupant.presence = EMPTY;
-    tellOwn(room, occupant, { role: 'none', codes: [STATUS.shutDown] });
-  }
-}

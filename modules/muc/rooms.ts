@@ -1,6 +1,6 @@
 import { type Jid, type Log, type Maybe, StanzaError } from '#core';
 import type { RoomEvents } from './events.ts';
-import { closeDown, type Destruction, empty } from './leaving.ts';
+import { type Destruction, empty } from './leaving.ts';
 import type { Member } from './occupant.ts';
 import { type Gone, ROOM, Room, type RoomParts, type StoredRoom } from './room.ts';
 import type { Settings } from './settings.ts';
@@ -132,11 +132,6 @@ export class Rooms {
       this.#idle.delete(oldest);
       if (oldest.occupants.size === 0) this.#open.delete(oldest.jid.bare);
     }
-  }
-
-  /** Sees everybody out. */
-  closeDown(): void {
-    for (const room of this.#open.values()) closeDown(room);
   }
 
   async #erase(room: Room, gone: Gone | undefined): Promise<void> {

@@ -117,11 +117,6 @@ export class RoomService implements Destination {
     }
   }
 
-  /** The rooms that a client is in. */
-  roomsOf(real: Jid): Iterable<Room> {
-    return this.#where.get(real.full) ?? [];
-  }
-
   #takeMessage(room: Room, env: Envelope): Maybe<void> {
     const { to, stanza } = env;
     if (stanza.type === 'error') return this.#bounced(room, env);

@@ -55,7 +55,7 @@ export class Host implements Destination {
     this.router = parts.router;
     this.log = parts.log;
     this.login = new Login(this);
-    this.questions = new Questions(parts.router);
+    this.questions = new Questions(parts.router, parts.log);
     this.signals = createSignals((signal, error) => this.log.error('a listener failed', { signal, error }));
     // RFC 3921 section 3: older clients ask for a session after binding, which has done all there is to do.
     for (const at of ['server', 'self'] as const) this.queries.add('set', at, NS_SESSION, 'session', () => {});

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Jid } from '../jid.ts';
+import type { Log } from '../log.ts';
 import type { Router } from '../router/router.ts';
 import { Envelope } from '../stanza/envelope.ts';
 import { readStanzaError, StanzaError } from '../stanza/errors.ts';
@@ -17,10 +18,12 @@ interface Pending {
 export class Questions {
   readonly #pending = new Map<string, Pending>();
   readonly #router: Router;
+  readonly #log: Log;
   readonly #max: number;
 
-  constructor(router: Router, max = 10_000) {
+  constructor(router: Router, log: Log, max = 10_000) {
     this.#router = router;
+    this.#log = log;
     this.#max = max;
   }
 
@@ -59,8 +62,8 @@ export class Questions {
   /** What cannot be delivered is answered at once, and what fails on its way to somebody here. */
   #route(env: Envelope, id: string): void {
     const refuse = (error: unknown): void => {
-      const refusal = error instanceof StanzaError ? error : new StanzaError('internal-server-error');
-      this.#end(id)?.reject(refusal);
+      if (!(error instanceof StanzaError)) this.#log.error('a question of ours failed', { to: env.to.full, error });
+      this.#end(id)?.reject(error instanceof StanzaError ? error : new StanzaError('internal-server-error'));
     };
     try {
       this.#router.route(env)?.catch(refuse);

@@ -7,13 +7,17 @@ import { LocalRouter } from '../../../src/router/local-router.ts';
 const HOST = Jid.parse('example.org');
 const PING = () => xml('ping', { xmlns: 'urn:xmpp:ping' });
 
+/** What was logged as a fault. */
+const faults: string[] = [];
+const log = { ...silent, error: (text: string) => void faults.push(text) };
+
 /** Questions of a host, beside a domain that does this with them. */
 function beside(deliver: Destination['deliver']): Questions {
   const router = new LocalRouter(silent, () => {
     throw new StanzaError('remote-server-not-found');
   });
   router.serve('service.example.org', { deliver });
-  return new Questions(router);
+  return new Questions(router, log);
 }
 
 describe('what a host asks others', () => {
@@ -53,6 +57,7 @@ describe('what a host asks others', () => {
       condition: 'internal-server-error',
       message: 'internal-server-error',
     });
+    assert.deepEqual(faults.splice(0), ['a question of ours failed']);
   });
 
   it('ends when nobody answers', async () => {
