@@ -218,8 +218,9 @@ async function readHistory(room: Room, wish: Element | undefined, limits: EntryL
   const { maxchars, maxstanzas, seconds, since } = (wish?.attrs ?? {}) as Readonly<Record<string, string | undefined>>;
   const max = Math.min(limits.maxHistory, room.settings.maxHistory, readNumber(maxstanzas) ?? Number.MAX_SAFE_INTEGER);
   let left = readNumber(maxchars) ?? Number.MAX_SAFE_INTEGER;
-  if (max <= 0 || left <= 0 || !room.isArchived) return [];
   const age = readNumber(seconds);
+  // In no time nothing was said, also not in this very millisecond.
+  if (max <= 0 || left <= 0 || age === 0 || !room.isArchived) return [];
   const starts = [age === undefined ? undefined : Date.now() - age * 1000, since === undefined ? undefined : readDateTime(since)];
   const start = starts.filter((time) => time !== undefined).sort((a, b) => b - a)[0];
   const { items } = await room.parts.messages.query(room.jid.bare, {

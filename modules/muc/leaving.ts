@@ -1,6 +1,6 @@
 // XEP-0045 sections 7.14, 8.2 and 9.1: how clients go, by themselves or because they are shown out.
 import { type Element, Stanza, xml } from '#core';
-import { announce, type Notice, STATUS, tellOwn } from './announce.ts';
+import { announce, type Notice, tellOwn } from './announce.ts';
 import type { Occupant } from './occupant.ts';
 import type { Room } from './room.ts';
 
