@@ -51,10 +51,16 @@ export {
   type ArchivePage,
   type ArchiveStore,
   archiveStore,
+  type ItemFilter,
+  type ItemPage,
+  type ItemStore,
+  itemStore,
   type MapStore,
   type Migration,
   mapStore,
+  type NodeItem,
 } from './storage/storage.ts';
+export { Turns } from './turns.ts';
 export { Element, xml } from './xml/element.ts';
 export { escapeXml } from './xml/escape.ts';
 export { Stanza } from './xml/stanza.ts';

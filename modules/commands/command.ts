@@ -12,7 +12,10 @@ export interface Stage {
   readonly form: Element;
   /** Nothing comes after it but the result: clients offer to complete instead of to go on. */
   readonly isLast?: boolean;
-  /** Goes on. What it throws as a StanzaError refuses the answers, and they can be mended; it may be called again after `prev`. */
+  /**
+   * Goes on. What it throws as a StanzaError refuses the answers, and they can be mended; it may be called again after `prev`. Who knows a
+   * first form may answer it before it is shown: what it would have offered need not be what is answered.
+   */
   next(answers: Answers): Maybe<Stage | Result>;
 }
 

@@ -60,9 +60,11 @@ export class CommandDesk<P> {
   take({ payload, from, to }: Query, place: P): Maybe<Element> {
     const command = this.#commands.get(read(payload, 'node') ?? '');
     if (!command) throw new StanzaError('item-not-found');
-    const action = read(payload, 'action') ?? 'execute';
+    const asked = read(payload, 'action') ?? 'execute';
     const id = read(payload, 'sessionid');
-    if (!ACTIONS.has(action)) throw refusal('bad-request', 'malformed-action');
+    if (!ACTIONS.has(asked)) throw refusal('bad-request', 'malformed-action');
+    // Section 3.5.1 would take a form of type cancel as submitted: nothing is done that somebody has cancelled (XEP-0004 section 3.1).
+    const action = asked !== 'prev' && formIn(payload)?.attrs['type'] === 'cancel' ? 'cancel' : asked;
     const step: Step<P> = { command, place, payload, action, from, at: to.full };
     // Who may run it no more may still cancel: it is always allowed (section 3.4).
     if (action === 'cancel' && id !== undefined) return this.#cancel(step, id);
@@ -94,33 +96,39 @@ export class CommandDesk<P> {
   }
 
   #begin(step: Step<P>): Maybe<Element> {
-    const { command, place, from, action } = step;
-    if (action !== 'execute') throw refusal('bad-request', 'bad-action');
+    const { command, place, from, payload, action } = step;
+    const hasAnswers = formIn(payload) !== undefined;
+    if (action !== 'execute' && !(hasAnswers && action === 'complete')) throw refusal('bad-request', 'bad-action');
     const id = randomToken(16);
-    const first = command.start ? command.start(from, place) : startForm(command, from, place);
-    return after(first, (outcome) => {
-      if (!isStage(outcome)) return complete(command, id, outcome);
+    const start = command.start ? command.start(from, place) : startForm(command, from, place);
+    return after(start, (first) => {
+      if (!isStage(first)) return complete(command, id, first);
       // Only now: a first form that could not be made leaves nothing open.
-      return show(this.#sessions.open(id, { command, place, from, at: step.at }, outcome), command);
+      if (!hasAnswers) return show(this.#open(id, step, first), command);
+      return after(goForward(first, step), (second) => {
+        // Answers that are refused leave nothing open either: they can be sent again as they were.
+        if (!isStage(second)) return complete(command, id, second);
+        const session = this.#open(id, step, first);
+        session.stages.push(second);
+        return show(session, command);
+      });
     });
+  }
+
+  #open(id: string, { command, place, from, at }: Step<P>, stage: Stage): CommandSession {
+    return this.#sessions.open(id, { command, place, from, at }, stage);
   }
 
   #goOn(step: Step<P>, id: string): Maybe<Element> {
     const session = this.#find(step, id);
     const { stages } = session;
-    const stage = stages.at(-1)!;
-    const forward = stage.isLast ? 'complete' : 'next';
     if (step.action === 'prev') {
       if (stages.length < 2) throw refusal('bad-request', 'bad-action');
       stages.pop();
       this.#sessions.renew(session);
       return show(session, step.command);
     }
-    if (step.action !== 'execute' && step.action !== forward) throw refusal('bad-request', 'bad-action');
-    const form = step.payload.getChild('x', NS_DATA);
-    // One of type cancel either, though section 3.5.1 would take it as submitted: nothing is done that somebody has cancelled.
-    if (form?.attrs['type'] !== 'submit') throw refusal('bad-request', 'bad-payload');
-    return busy(session, () => after(stage.next(readForm(form)), (outcome) => this.#goTo(session, step.command, outcome)));
+    return busy(session, () => after(goForward(stages.at(-1)!, step), (outcome) => this.#goTo(session, step.command, outcome)));
   }
 
   #goTo(session: CommandSession, command: Command<P>, outcome: Stage | Result): Element {
@@ -167,6 +175,22 @@ function busy(session: CommandSession, step: () => Maybe<Element>): Maybe<Elemen
   return reply;
 }
 
+/** Goes on from a stage with what was filled in. Throws StanzaError where this action is not offered there, or nothing was filled in. */
+function goForward(stage: Stage, { action, payload }: Pick<Step<never>, 'action' | 'payload'>): Maybe<Stage | Result> {
+  if (action !== 'execute' && action !== forwardFrom(stage)) throw refusal('bad-request', 'bad-action');
+  const form = formIn(payload);
+  if (form?.attrs['type'] !== 'submit') throw refusal('bad-request', 'bad-payload');
+  return stage.next(readForm(form));
+}
+
+function forwardFrom({ isLast }: Stage): 'complete' | 'next' {
+  return isLast ? 'complete' : 'next';
+}
+
+function formIn(payload: Element): Element | undefined {
+  return payload.getChild('x', NS_DATA);
+}
+
 /** A command with a form is one with a single stage. */
 function startForm<P>(command: FormCommand<P>, from: Jid, place: P): Maybe<Stage | Result> {
   const run = (answers: ReadonlyMap<string, readonly string[]>) => after(command.run(answers, from, place), toResult);
@@ -183,10 +207,10 @@ function isStage(outcome: Stage | Result): outcome is Stage {
 }
 
 function show({ id, stages }: CommandSession, command: Command<never>): Element {
-  const { form, isLast } = stages.at(-1)!;
-  const forward = isLast ? 'complete' : 'next';
+  const stage = stages.at(-1)!;
+  const forward = forwardFrom(stage);
   const actions = xml('actions', { execute: forward }, stages.length > 1 ? xml('prev') : undefined, xml(forward));
-  return answer(command, id, 'executing', actions, form);
+  return answer(command, id, 'executing', actions, stage.form);
 }
 
 function complete(command: Command<never>, id: string, { form, text }: Result): Element {

@@ -87,10 +87,13 @@ export default defineModule({
     }
 
     function describe(question: DiscoQuestion): Maybe<DiscoInfo> {
-      const at = question.to.local === '' ? 'server' : 'account';
-      const identities = [at === 'server' ? server : isGuest(question.to) ? guest : account, ...registry.identities(at)];
-      const features = registry.features(at);
-      if (at === 'account') return tidy({ identities, features, forms: [] });
+      if (question.to.local !== '') {
+        const isForGuest = isGuest(question.to);
+        const identities = [isForGuest ? guest : account, ...registry.identities('account')];
+        return tidy({ identities, features: registry.features(isForGuest ? 'account' : 'registered'), forms: [] });
+      }
+      const identities = [server, ...registry.identities('server')];
+      const features = registry.features('server');
       const forms = [...registry.extensions].map((extension) => extension.forms?.(question) ?? []);
       return after(gather(forms), (lists) => tidy({ identities, features, forms: lists.flat() }));
     }

@@ -1,10 +1,21 @@
 // XEP-0430: the conversations of an account, with how much of each is unread and what was said last.
-import { type ArchiveItem, defineModule, type Element, option, type Query, readRsm, StanzaError, writeRsm, xml } from '#core';
+import {
+  type ArchiveItem,
+  defineModule,
+  type Element,
+  option,
+  type Query,
+  readRsm,
+  StanzaError,
+  Turns,
+  writeRsm,
+  xml,
+} from '#core';
 import mam from '../mam/index.ts';
 import mds from '../mds/index.ts';
 import { Shelf } from '../mds/shelf.ts';
 import { type Entry, NS, writeEntry } from './entry.ts';
-import { Overview, takeTurns } from './overview.ts';
+import { Overview } from './overview.ts';
 import { choosePage } from './page.ts';
 import { type InboxSource, type Listed, Sources } from './sources.ts';
 
@@ -61,12 +72,12 @@ export default defineModule({
   setup({ config, disco, iq, keep, on, signals, use }): InboxApi {
     const { messages, stored } = use(mam);
     const { displayed, changed } = use(mds);
-    const nextTurn = keep('turns', takeTurns);
-    const parts = { messages, displayed, nextTurn, now: () => performance.now(), ...config };
+    const turns = keep('turns', () => new Turns());
+    const parts = { messages, displayed, turns, now: () => performance.now(), ...config };
     const overviews = new Shelf(CACHED, async (username) => new Overview(username, parts));
     const sources = new Sources();
 
-    disco.feature('account', NS);
+    disco.feature('registered', NS);
     iq.get('self', NS, 'inbox', show);
     on(stored, (message) => overviews.peek(message.owner)?.note(message));
     on(changed, ({ username, chat }) => overviews.peek(username)?.touch(chat));

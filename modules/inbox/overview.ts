@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ArchiveItem, ArchiveStore, Maybe } from '#core';
+import type { ArchiveItem, ArchiveStore, Maybe, Turns } from '#core';
 import { type Stored, TAG } from '../mam/index.ts';
 
 /** Instant messages: what has not been retracted. */
@@ -12,8 +12,6 @@ const RECEIVED = { mask: CONVERSATION.mask | TAG.outgoing | TAG.groupchat, value
 
 /** Other parties read from the archive at once. */
 const PARTIES = 1000;
-/** Milliseconds of work before others have their turn. */
-const SLICE = 4;
 /** How many conversations more than wanted may be there before the oldest go, as a part of those that are wanted. */
 const SLACK = 0.25;
 /** Milliseconds after which all is looked at again: what is too old is taken out of archives without a word. */
@@ -40,8 +38,8 @@ export interface OverviewParts {
   readonly maxConversations: number;
   /** Messages of one conversation that are counted as unread. */
   readonly maxUnread: number;
-  /** Waits for its turn: of all accounts one goes on at a time. */
-  nextTurn(): Promise<void>;
+  /** Those of all accounts together. */
+  readonly turns: Turns;
   /** Milliseconds, of a clock that is never set. */
   now(): number;
 }
@@ -114,13 +112,10 @@ export class Overview {
   }
 
   async #refresh(isListed: boolean): Promise<void> {
-    await this.#parts.nextTurn();
-    let since = performance.now();
+    const { turns } = this.#parts;
+    await turns.next();
     const look = async (chat: string): Promise<void> => {
-      if (performance.now() - since > SLICE) {
-        await this.#parts.nextTurn();
-        since = performance.now();
-      }
+      if (turns.isOver()) await turns.next();
       await this.#look(chat);
     };
     if (!isListed) await this.#list(look);

@@ -1,6 +1,6 @@
+import type { Turns } from '#core';
 import type { MucApi, Room } from '../muc/index.ts';
 import { type Search, simplify } from './form.ts';
-import type { Turns } from './turns.ts';
 
 /** Rooms read at once. */
 const PAGE = 100;

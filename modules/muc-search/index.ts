@@ -1,9 +1,8 @@
 // XEP-0433: finding public rooms by what they are called and what they are about.
-import { defineModule, type Element, option, readRsm, StanzaError, writeRsm, xml } from '#core';
+import { defineModule, type Element, option, readRsm, StanzaError, Turns, writeRsm, xml } from '#core';
 import muc, { type RoomQuery } from '../muc/index.ts';
 import { type Found, find, type Place } from './find.ts';
 import { NS_SEARCH, readSearch, type Search, showForm, TYPE, tooMuch } from './form.ts';
-import { Turns } from './turns.ts';
 
 const NS_ANONYMITY = 'urn:xmpp:channel-search:0:anonymity';
 /** Seconds after which somebody may search again who is told to wait. */

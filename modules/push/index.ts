@@ -3,9 +3,8 @@ import {
   after,
   defineModule,
   type Envelope,
-  HANDLED,
   isSession,
-  Jid,
+  type Jid,
   type Maybe,
   mapStore,
   type Outgoing,
@@ -17,18 +16,19 @@ import {
   Signal,
   type Stanza,
   StanzaError,
-  type Verdict,
 } from '#core';
 import mam, { type Stored, TAG } from '../mam/index.ts';
 import { KEPT_HERE } from '../offline/delivery.ts';
 import offline from '../offline/index.ts';
 import { judge as judgeForKeeping } from '../offline/worth.ts';
+import sm from '../sm/index.ts';
 import { Courier } from './courier.ts';
-import { readLeave } from './leave.ts';
+import { takeLeave } from './leave.ts';
 import { Notifier } from './notifier.ts';
 import { type Notice, takeNotice } from './payload.ts';
 import { type Account, Registrations, type StoredRegistration } from './registrations.ts';
 import { NS, readDisable, readEnable } from './request.ts';
+import { goOn, keepUntold } from './restart.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 import { isCall, isWorthPushing } from './worth.ts';
 
@@ -37,7 +37,6 @@ const BEFORE_KEEPING = (Priority.record + Priority.serve) / 2;
 /** After those who hold back what can wait (XEP-0352). */
 const BEFORE_WRITING = Priority.serve / 2;
 
-const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';
 const NS_DELAY = 'urn:xmpp:delay';
 
 /** Something has come for an account. */
@@ -48,6 +47,15 @@ export interface PushNotice {
   readonly isMention?: boolean;
   /** How many messages wait; left out, they are counted here. */
   readonly count?: number;
+  /** Of how many messages it is the newest; 1 when it is left out. */
+  readonly amount?: number;
+}
+
+/** What was said in rooms and written to a client, which has not confirmed it: its line was dead, or it has gone without a word. */
+export interface Lost {
+  readonly session: Session;
+  /** As they were written to it, oldest first. */
+  readonly messages: readonly Stanza[];
 }
 
 /** What other modules get from this one. */
@@ -58,6 +66,8 @@ export interface PushApi {
   hasRegistrations(username: string): Maybe<boolean>;
   /** Told when a client of an account has asked for it, by the local part: also when it has asked before. */
   readonly enabled: Signal<string>;
+  /** What is said in rooms is theirs to judge: whether somebody is to be notified of it, now that a client has not got it. Each message once. */
+  readonly lost: Signal<Lost>;
 }
 
 /** Whom to tell what. */
@@ -75,7 +85,8 @@ export default defineModule({
   name: 'push',
   doc: 'Push notifications: wakes up clients that are not connected, through the services of their makers.',
   xeps: [{ xep: 357, version: '0.4.1' }],
-  wants: [mam, offline],
+  // Sessions that were taken up again are there already.
+  wants: [mam, offline, sm],
   config: option.object({
     maxPerAccount: option.integer({
       default: 10,
@@ -122,33 +133,38 @@ export default defineModule({
       doc: 'Time between two looks at whose line broke before messages were confirmed; these clients are notified of them.',
     }),
   }),
-  stores: { registrations: mapStore<StoredRegistration>() },
+  stores: {
+    registrations: mapStore<StoredRegistration>(),
+    /** What waits for its turn while the server is restarted, under the keys of registrations. */
+    untold: mapStore<Notice>(),
+  },
 
   setup(ctx): PushApi {
-    const { config, defer, disco, domain, every, hooks, iq, log, on, router, signals, slot, stores, use } = ctx;
+    const { ask, config, defer, disco, domain, every, hooks, iq, keep, log, on, router, signals, stopping, stores, use } = ctx;
     const archive = use(mam);
     const isKeeping = use(offline) !== undefined;
-    const courier = new Courier({ host: Jid.of('', domain), router, log, answerWithin: config.answerWithin });
+    const courier = new Courier({ ask, stopping, answerWithin: config.answerWithin });
     const registrations = new Registrations({ ctx, store: stores.registrations, limits: config, isConnected });
     const notifier = new Notifier({ registrations, courier, log, ...config, isConnected });
-    const unconfirmed = new Unconfirmed(slot);
-    const enabled = new Signal<string>('enabled', (signal, error) => log.error('a listener failed', { signal, error }));
+    const unconfirmed = keep('unconfirmed', () => new Unconfirmed());
+    const report = (signal: string, error: unknown) => log.error('a listener failed', { signal, error });
+    const enabled = new Signal<string>('enabled', report);
+    const lost = new Signal<Lost>('lost', report);
+    let goingOn: Promise<void> | undefined;
 
-    disco.feature('account', NS);
+    disco.feature('registered', NS);
     iq.set('self', NS, 'enable', enable);
     iq.set('self', NS, 'disable', disable);
     if (archive) on(archive.stored, noteStored);
     on(hooks.messageUndeliverable, noteUndeliverable, BEFORE_KEEPING);
     on(hooks.outgoing, noteOutgoing, BEFORE_WRITING);
-    on(hooks.messageReceived, takeLeave, Priority.serve);
-    on(hooks.iqReceived, courier.take, Priority.serve);
-    on(signals.messageArrived, unconfirmed.arrived);
+    on(hooks.messageReceived, (env) => takeLeave(env, registrations), Priority.serve);
     on(signals.sessionClosed, announceLost);
     on(signals.sessionAvailable, startCounting);
-    every(config.lookEvery, () => unconfirmed.waiting().forEach(announceLost));
+    every(config.lookEvery, look);
     defer(() => registrations.settled());
-    defer(() => courier.stop());
-    defer(() => notifier.stop());
+    defer(() => keepUntold(stores.untold, notifier.stop()));
+    defer(() => goingOn);
 
     async function enable({ from, payload, env }: Query): Promise<void> {
       refuseGuests(env);
@@ -183,31 +199,34 @@ export default defineModule({
       const { jid, waitingSince } = session;
       const account = registrations.of(jid.local);
       if (account instanceof Promise) inBackground(account.then(() => {}));
+      else if (account.registrations.length === 0) return;
+      if (waitingSince === undefined) return unconfirmed.watch(session);
       // What comes late was told when it came.
       if (!mayConcern(account, jid) || isFrom(stanza, jid) || stanza.has('delay', NS_DELAY) || !isWorthPushing(stanza)) return;
-      const { keptAs } = stanza;
-      if (waitingSince !== undefined) {
-        const event = { id: idOf(keptAs), amount: 1, resource: jid.resource, notice: () => read(stanza) };
-        inBackground(announce(jid.local, event));
-      } else if (keptAs !== undefined) unconfirmed.add(session, keptAs, read(stanza));
+      const event = { id: idOf(stanza.keptAs), amount: 1, resource: jid.resource, notice: () => read(stanza) };
+      inBackground(announce(jid.local, event));
+    }
+
+    /** Goes on where the last server has stopped only now: the host is served, services can answer, and clients have had time to come back. */
+    function look(): void {
+      if (!goingOn) {
+        goingOn = goOn({ domain, router, stopping, stores, registrations, notifier, unconfirmed });
+        inBackground(goingOn);
+      }
+      unconfirmed.waiting().forEach(announceLost);
     }
 
     function announceLost(session: Session): void {
-      const lost = unconfirmed.take(session);
-      if (!lost) return;
-      const { local, resource } = session.jid;
-      inBackground(announce(local, { amount: lost.amount, resource, notice: () => lost.notice }));
-    }
-
-    /** A service that will take nothing any more says so (XEP-0357 section 9). */
-    function takeLeave({ stanza, from, to }: Envelope): Maybe<Verdict> {
-      if (to.local === '' || !stanza.has('pubsub', NS_PUBSUB)) return;
-      const node = readLeave(stanza, to);
-      if (node === undefined) return;
-      return after(registrations.of(to.local), (account) => {
-        if (!account.registrations.some((each) => each.service.full === from.full && each.node === node)) return;
-        return registrations.disable(to.local, { service: from, node }).then(() => HANDLED);
-      });
+      const { jid } = session;
+      const messages = unconfirmed.take(session);
+      const said = messages.filter(({ type }) => type === 'groupchat');
+      if (said.length > 0) lost.emit({ session, messages: said });
+      // What nobody keeps is given to others, or refused.
+      const kept = messages.filter((each) => each.keptAs !== undefined && !isFrom(each, jid) && isWorthPushing(each));
+      const newest = kept.at(-1);
+      if (!newest) return;
+      const notice = () => ({ ...read(newest), isUrgent: kept.some(isCall) });
+      inBackground(announce(jid.local, { amount: kept.length, resource: jid.resource, notice }));
     }
 
     /** One of its clients is there: from here on it is known what nobody has seen. */
@@ -227,7 +246,7 @@ export default defineModule({
         for (const each of account.registrations) {
           const isMeant = event.resource === undefined || each.client.resource === event.resource;
           if (isMeant && !isConnected(each.client) && each.isNews(event.id)) {
-            notifier.notify(username, each.key, (notice ??= event.notice()));
+            notifier.notify(username, each, (notice ??= event.notice()));
           }
         }
       });
@@ -253,12 +272,13 @@ export default defineModule({
     }
 
     return {
-      notify(username, { from, stanza, isMention = false, count }) {
+      notify(username, { from, stanza, isMention = false, count, amount = 1 }) {
         const notice = () => takeNotice({ sender: from.full, stanza, isUrgent: isMention, count }, config);
-        inBackground(announce(username, { amount: count === undefined ? 1 : 0, notice }));
+        inBackground(announce(username, { amount: count === undefined ? amount : 0, notice }));
       },
       hasRegistrations: (username) => after(registrations.of(username), (account) => account.registrations.length > 0),
       enabled,
+      lost,
     };
   },
 });

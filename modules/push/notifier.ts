@@ -1,17 +1,24 @@
 import { after, type Jid, type Log } from '#core';
 import type { Courier, Outcome } from './courier.ts';
 import { type Notice, writePublish } from './payload.ts';
-import type { Registrations } from './registrations.ts';
+import type { Registration, Registrations } from './registrations.ts';
+import { Turnstile } from './turnstile.ts';
 
 /** Between two tries no more time is let pass than this, in milliseconds. */
 const LONGEST_WAIT = 3_600_000;
+/** Notifications under way, to one service and to all: fewer than a host may ask at once, since others ask too. */
+const AT_ONCE = { each: 1000, all: 5000 };
 
 /** What goes to one registration, one after the other. Times are of performance.now(). */
 interface Channel {
   readonly username: string;
   readonly key: string;
+  /** The address of the service, which is always the same for a key. */
+  readonly service: string;
   /** The newest that has not been sent. */
   waiting: Notice | undefined;
+  /** What is under way. */
+  sent: Notice | undefined;
   isBusy: boolean;
   /** When the next may be sent, and the next that is urgent. */
   dueAt: number;
@@ -20,6 +27,13 @@ interface Channel {
   retryAt: number;
   attempts: number;
   timer: NodeJS.Timeout | undefined;
+}
+
+/** What a registration has not been told. */
+export interface Untold {
+  readonly username: string;
+  readonly key: string;
+  readonly notice: Notice;
 }
 
 /** What notifying needs of its surroundings. */
@@ -39,6 +53,7 @@ export interface NotifierParts {
 export class Notifier {
   readonly #parts: NotifierParts;
   readonly #channels = new Map<string, Channel>();
+  readonly #turnstile = new Turnstile(AT_ONCE);
   #isStopped = false;
 
   constructor(parts: NotifierParts) {
@@ -46,9 +61,9 @@ export class Notifier {
   }
 
   /** Tells a registration the news, as soon as it is its turn. */
-  notify(username: string, key: string, notice: Notice): void {
+  notify(username: string, registration: Registration, notice: Notice): void {
     if (this.#isStopped) return;
-    const channel = this.#open(username, key);
+    const channel = this.#open(username, registration);
     channel.waiting = { ...notice, isUrgent: notice.isUrgent || channel.waiting?.isUrgent === true };
     this.#schedule(channel);
   }
@@ -61,20 +76,29 @@ export class Notifier {
     this.#schedule(channel);
   }
 
-  stop(): void {
+  /** Stops; returns what was not told, or perhaps not. */
+  stop(): readonly Untold[] {
     this.#isStopped = true;
-    for (const { timer } of this.#channels.values()) clearTimeout(timer);
+    const untold: Untold[] = [];
+    for (const { username, key, timer, waiting, sent } of this.#channels.values()) {
+      clearTimeout(timer);
+      const notice = waiting ?? sent;
+      if (notice) untold.push({ username, key, notice });
+    }
     this.#channels.clear();
+    return untold;
   }
 
-  #open(username: string, key: string): Channel {
+  #open(username: string, { key, service }: Registration): Channel {
     const name = `${username}/${key}`;
     let channel = this.#channels.get(name);
     if (!channel) {
       channel = {
         username,
         key,
+        service: service.full,
         waiting: undefined,
+        sent: undefined,
         isBusy: false,
         dueAt: 0,
         urgentDueAt: 0,
@@ -106,7 +130,7 @@ export class Notifier {
 
   #send(channel: Channel): void {
     channel.isBusy = true;
-    this.#publish(channel)
+    this.#enter(channel)
       .catch((error: unknown) => {
         this.#parts.log.error('a client was not notified', { account: channel.username, error });
         channel.retryAt = performance.now() + this.#parts.retryAfter;
@@ -117,6 +141,15 @@ export class Notifier {
       });
   }
 
+  async #enter(channel: Channel): Promise<void> {
+    await this.#turnstile.enter(channel.service);
+    try {
+      if (!this.#isStopped) await this.#publish(channel);
+    } finally {
+      this.#turnstile.leave(channel.service);
+    }
+  }
+
   async #publish(channel: Channel): Promise<void> {
     const { registrations, courier, interval, isConnected } = this.#parts;
     const account = await after(registrations.of(channel.username), (found) => found);
@@ -125,6 +158,7 @@ export class Notifier {
     const registration = account.find(channel.key);
     // Its client may have come, or gone for good, while this was waiting.
     if (!notice || !registration || isConnected(registration.client)) return this.#reset(channel);
+    channel.sent = notice;
     const now = performance.now();
     channel.dueAt = now + interval;
     if (notice.isUrgent) channel.urgentDueAt = now + interval;
@@ -136,6 +170,7 @@ export class Notifier {
     const { registrations, retryAfter } = this.#parts;
     const { username, key } = channel;
     if (outcome === 'stopped') return;
+    channel.sent = undefined;
     if (outcome === 'taken') {
       this.#reset(channel);
       return registrations.succeeded(username, key);

@@ -1,53 +1,43 @@
-import type { Handover, ModuleContext, Session, SessionSlot } from '#core';
-import type { Notice } from './payload.ts';
+import type { Session, Stanza } from '#core';
+import { Managed } from '../sm/managed.ts';
 
-/** Messages of one client that are followed; of more than that only the newest matter. */
-const MAX_FOLLOWED = 100;
-
-/** What a client has not confirmed, now that its line is gone. */
-export interface Lost {
-  /** The newest. */
-  readonly notice: Notice;
-  readonly amount: number;
-}
+const NS_DELAY = 'urn:xmpp:delay';
 
 /**
- * Follows messages that were written to a client, until it has confirmed them (XEP-0198): a line can be dead for a long time before anybody
+ * Follows messages that were written to clients, until they have confirmed them (XEP-0198): a line can be dead for a long time before anybody
  * notices, and what was written to it meanwhile nobody has seen.
  */
 export class Unconfirmed {
-  readonly #notices: SessionSlot<Map<string, Notice>>;
+  /** Clients that were given something since all was confirmed. */
   readonly #sessions = new Set<Session>();
+  readonly #taken = new WeakSet<Stanza>();
 
-  constructor(slot: ModuleContext<unknown, Record<never, never>>['slot']) {
-    this.#notices = slot(() => new Map<string, Notice>());
-  }
-
-  /** A message that is kept under this id (Stanza.keptAs) is written to a client that confirms what it gets. */
-  add(session: Session, id: string, notice: Notice): void {
-    const notices = this.#notices.get(session);
-    notices.set(id, notice);
-    if (notices.size > MAX_FOLLOWED) notices.delete(notices.keys().next().value!);
+  /** A message is written to a client that confirms what it gets. */
+  watch(session: Session): void {
     this.#sessions.add(session);
   }
 
-  /** It has arrived. */
-  readonly arrived = ({ session, id }: Handover): void => {
-    const notices = this.#notices.peek(session);
-    if (notices?.delete(id) && notices.size === 0) this.#sessions.delete(session);
-  };
-
   /** Sessions whose line broke before all was confirmed. */
   waiting(): readonly Session[] {
-    return [...this.#sessions].filter(({ waitingSince }) => waitingSince !== undefined);
+    const found: Session[] = [];
+    for (const session of this.#sessions) {
+      if (session.waitingSince !== undefined) found.push(session);
+      else if (unconfirmedBy(session).length === 0) this.#sessions.delete(session);
+    }
+    return found;
   }
 
-  /** What a client has not confirmed, which is not followed any longer; undefined when that is nothing. */
-  take(session: Session): Lost | undefined {
-    if (!this.#sessions.delete(session)) return undefined;
-    const notices = [...this.#notices.get(session).values()];
-    this.#notices.get(session).clear();
-    const isUrgent = notices.some((each) => each.isUrgent);
-    return { notice: { ...notices.at(-1)!, isUrgent }, amount: notices.length };
+  /** What was written to a client when it was said, and was not confirmed; each message once. Oldest first. */
+  take(session: Session): readonly Stanza[] {
+    if (!this.#sessions.delete(session)) return [];
+    // What came late, or for a client that had lost its line, was told when it came.
+    const lost = unconfirmedBy(session).filter((each) => each.name === 'message' && !each.has('delay', NS_DELAY));
+    const news = lost.filter((each) => !this.#taken.has(each));
+    for (const each of news) this.#taken.add(each);
+    return news;
   }
+}
+
+function unconfirmedBy({ keeper }: Session): readonly Stanza[] {
+  return keeper instanceof Managed ? keeper.unconfirmed : [];
 }

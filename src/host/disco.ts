@@ -40,10 +40,20 @@ export interface NodeInfo {
   readonly forms?: readonly Element[];
 }
 
+/**
+ * Whose a feature is: the host's, that of all accounts, or only of those that are registered. Guests (XEP-0175) have an account as long as
+ * they are there, and are not shown what they cannot use.
+ */
+export type FeaturePlace = 'server' | 'account' | 'registered';
+
 /** What the running modules of a host have registered for service discovery. */
 export class DiscoRegistry {
   readonly #identities = { server: [] as Identity[], account: [] as Identity[] };
-  readonly #features = { server: new Map<string, number>(), account: new Map<string, number>() };
+  readonly #features = {
+    server: new Map<string, number>(),
+    account: new Map<string, number>(),
+    registered: new Map<string, number>(),
+  };
   readonly #extensions = new Set<Partial<Disco>>();
   /** Rises with every change, so that a hash over the answer (XEP-0115) knows when it is stale. */
   version = 0;
@@ -60,7 +70,7 @@ export class DiscoRegistry {
   }
 
   /** Adds a feature; several modules may add the same one. Returns what takes it back. */
-  feature(at: 'server' | 'account', feature: string): () => void {
+  feature(at: FeaturePlace, feature: string): () => void {
     const counts = this.#features[at];
     counts.set(feature, (counts.get(feature) ?? 0) + 1);
     this.version++;
@@ -86,9 +96,11 @@ export class DiscoRegistry {
     return this.#identities[at];
   }
 
-  /** In the order of their names. */
-  features(at: 'server' | 'account'): readonly string[] {
-    return [...this.#features[at].keys()].sort();
+  /** In the order of their names; for a registered account also those of all accounts. */
+  features(at: FeaturePlace): readonly string[] {
+    const all =
+      at === 'registered' ? [...this.#features.account.keys(), ...this.#features.registered.keys()] : this.#features[at].keys();
+    return [...new Set(all)].sort();
   }
 
   get extensions(): Iterable<Partial<Disco>> {

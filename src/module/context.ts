@@ -205,7 +205,7 @@ export function createContext(
     http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
     serve: (domain, destination) => take(serve(host, domain, destination)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),
-    ask: (to, type, payload) => host.questions.ask(host.jid, to, type, payload),
+    ask: (to, type, payload, timeout) => host.questions.ask(host.jid, to, type, payload, timeout),
     isAdmin: (jid) => host.config.admins.includes(jid.bare),
     defer: (cleanup) => instance.defer(cleanup),
   };

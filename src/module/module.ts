@@ -6,7 +6,7 @@ import type { SavedSlots, SessionSlot, SlotForm } from '../c2s/slot.ts';
 import type { Cache } from '../cache.ts';
 import type { Schema } from '../config/option.ts';
 import type { Handler, Hook, Listener, Maybe, Signal } from '../hooks.ts';
-import type { Disco, DiscoRegistry, Identity } from '../host/disco.ts';
+import type { Disco, DiscoRegistry, FeaturePlace, Identity } from '../host/disco.ts';
 import type { HostHooks, HostSignals } from '../host/hooks.ts';
 import type { QueryHandler, QueryTarget } from '../host/queries.ts';
 import type { Jid } from '../jid.ts';
@@ -81,7 +81,7 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   /** What the host (and its accounts) answer to service discovery, beyond `features`. */
   readonly disco: {
     identity(at: 'server' | 'account', identity: Identity): void;
-    feature(at: 'server' | 'account', feature: string): void;
+    feature(at: FeaturePlace, feature: string): void;
     /** Extends the answer: forms (XEP-0128), items, nodes. */
     extend(extension: Partial<Disco>): void;
     /** All that was registered: for the module that answers. */
@@ -120,9 +120,10 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   sasl(mechanism: SaslMechanism): void;
   /**
    * Asks another entity in the host's name and waits for the payload of its result. Rejects with StanzaError: what was answered,
-   * or `remote-server-timeout`.
+   * `remote-server-timeout` when nothing was within `timeout` milliseconds (half a minute), or `resource-constraint` when too much is
+   * asked at once, by all modules of the host together.
    */
-  ask(to: Jid, type: 'get' | 'set', payload: Element): Promise<Element | undefined>;
+  ask(to: Jid, type: 'get' | 'set', payload: Element, timeout?: number): Promise<Element | undefined>;
   /** Whether this JID may administer the host. */
   isAdmin(jid: Jid): boolean;
   /** For what the context cannot know about. */

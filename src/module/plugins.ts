@@ -104,7 +104,7 @@ const isStores: Check = (value) =>
   typeof value === 'object' &&
   value !== null &&
   Object.entries(value).every(
-    ([name, spec]) => /^[a-z][a-zA-Z0-9]{0,31}$/.test(name) && ['map', 'archive'].includes(String(read(spec, 'kind'))),
+    ([name, spec]) => /^[a-z][a-zA-Z0-9]{0,31}$/.test(name) && ['map', 'archive', 'item'].includes(String(read(spec, 'kind'))),
   );
 
 const SHAPE: readonly (readonly [string, Check, string])[] = [
@@ -115,7 +115,7 @@ const SHAPE: readonly (readonly [string, Check, string])[] = [
   ['needs', optional(listOf(isRef)), 'a list of modules'],
   ['wants', optional(listOf(isRef)), 'a list of modules'],
   ['features', optional(listOf(isText)), 'a list of texts'],
-  ['stores', optional(isStores), 'an object of mapStore() and archiveStore()'],
+  ['stores', optional(isStores), 'an object of mapStore(), archiveStore() and itemStore()'],
   ['migrations', optional(listOf(isMigration)), 'a list of { id, up }'],
 ];
 

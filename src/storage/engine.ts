@@ -21,6 +21,8 @@ export interface Engine {
   readonly stages: boolean;
   /** SQL that is true when the column is in a list given as one value. */
   isIn(column: string): string;
+  /** SQL for a table of one column, `value`, whose rows are a list given as one value; under this name. */
+  rowsOf(name: string): string;
   /** What to write behind a table so that this index is used; '' where the database finds it by itself. */
   useIndex(name: string): string;
   /** Makes a table, unless it is there. Columns are ready SQL; `key` is the primary key. */

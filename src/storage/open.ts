@@ -1,6 +1,7 @@
 import type { StorageConfig } from '../config/server-config.ts';
 import type { Log } from '../log.ts';
 import type { Engine } from './engine.ts';
+import { ITEM_INDEXES, SqlItemStore } from './item-store.ts';
 import { migrate, prepareSchema } from './migrate.ts';
 import { Postgres } from './postgres.ts';
 import { SqliteFile, SqliteMemory } from './sqlite.ts';
@@ -72,14 +73,24 @@ class SqlStorage implements Storage {
     for (const [name, spec] of Object.entries(specs)) {
       const table = `${module}_${name}`.toLowerCase();
       await this.#make(table, spec);
-      stores[name] =
-        spec.kind === 'map' ? new SqlMapStore(this.#engine, table, host, spec) : await this.#openArchive(table, host, spec);
+      stores[name] = await this.#openStore(table, host, spec);
     }
     return stores as Stores<S>;
   }
 
   migrate(module: string, migrations: readonly Migration[]): Promise<void> {
     return migrate(this.#engine, module, migrations);
+  }
+
+  #openStore(table: string, host: string, spec: StoreSpec): unknown {
+    switch (spec.kind) {
+      case 'map':
+        return new SqlMapStore(this.#engine, table, host, spec);
+      case 'archive':
+        return this.#openArchive(table, host, spec);
+      case 'item':
+        return new SqlItemStore(this.#engine, table, host, spec);
+    }
   }
 
   async #openArchive(table: string, host: string, { isBusy = false }: ArchiveStoreSpec): Promise<ArchiveStore> {
@@ -116,22 +127,11 @@ class SqlStorage implements Storage {
   async #make(table: string, spec: StoreSpec): Promise<void> {
     if (this.#tables.has(table)) return;
     if (!NAME.test(table)) throw new StorageError('refused', `${table} cannot be the name of a table`);
-    const engine = this.#engine;
-    const shared = ['host text NOT NULL', 'owner text NOT NULL'];
-    if (spec.kind === 'map') {
-      const columns = [...shared, 'key text NOT NULL', 'version integer NOT NULL', 'value text NOT NULL'];
-      await engine.makeTable(table, columns, ['host', 'owner', 'key']);
-    } else {
-      const columns = [
-        ...shared,
-        'id text NOT NULL',
-        '"with" text NOT NULL',
-        'resource text NOT NULL',
-        'tag integer NOT NULL',
-        'stanza text NOT NULL',
-      ];
-      await engine.makeTable(table, columns, ['host', 'owner', 'id']);
-      await engine.knex.raw(`CREATE INDEX IF NOT EXISTS "${table}_with" ON "${table}" (host, owner, "with", id)`);
+    const { columns, key, indexes } = shapeOf(spec);
+    await this.#engine.makeTable(table, ['host text NOT NULL', 'owner text NOT NULL', ...columns], ['host', 'owner', ...key]);
+    for (const { name, isUnique, on } of indexes) {
+      const index = `${isUnique ? 'UNIQUE ' : ''}INDEX IF NOT EXISTS "${table}_${name}"`;
+      await this.#engine.knex.raw(`CREATE ${index} ON "${table}" (${on})`);
     }
     await this.#register(table);
     this.#tables.add(table);
@@ -141,5 +141,30 @@ class SqlStorage implements Storage {
   async #register(table: string): Promise<void> {
     const sql = 'INSERT INTO parlance_stores (name) VALUES (?) ON CONFLICT (name) DO NOTHING';
     await this.#engine.write([{ sql, values: [table] }]);
+  }
+}
+
+/** What a table has besides host and owner, with which its key begins. */
+interface Shape {
+  readonly columns: readonly string[];
+  readonly key: readonly string[];
+  readonly indexes: readonly { readonly name: string; readonly isUnique?: boolean; readonly on: string }[];
+}
+
+function shapeOf(spec: StoreSpec): Shape {
+  switch (spec.kind) {
+    case 'map':
+      return { columns: ['key text NOT NULL', 'version integer NOT NULL', 'value text NOT NULL'], key: ['key'], indexes: [] };
+    case 'archive': {
+      const texts = ['id text NOT NULL', '"with" text NOT NULL', 'resource text NOT NULL'];
+      const columns = [...texts, 'tag integer NOT NULL', 'stanza text NOT NULL'];
+      return { columns, key: ['id'], indexes: [{ name: 'with', on: 'host, owner, "with", id' }] };
+    }
+    case 'item': {
+      const columns = ['node', 'id', 'at', '"by"', 'value'].map((column) => `${column} text NOT NULL`);
+      const byPlace = { name: 'at', isUnique: true, on: ITEM_INDEXES.at };
+      const byId = { name: 'id', on: ITEM_INDEXES.id };
+      return { columns, key: ['node', 'id'], indexes: spec.isFoundById ? [byPlace, byId] : [byPlace] };
+    }
   }
 }

@@ -65,6 +65,10 @@ export class Postgres implements Engine {
     return `${column} = ANY(?::text[])`;
   }
 
+  rowsOf(name: string): string {
+    return `unnest(?::text[]) AS ${name} (value)`;
+  }
+
   useIndex(): string {
     return '';
   }

@@ -33,6 +33,10 @@ abstract class Sqlite implements Engine {
     return `${column} IN (SELECT value FROM json_each(?))`;
   }
 
+  rowsOf(name: string): string {
+    return `json_each(?) AS ${name}`;
+  }
+
   useIndex(name: string): string {
     return ` INDEXED BY "${name}"`;
   }

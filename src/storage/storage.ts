@@ -88,6 +88,58 @@ export interface ArchiveStore {
   owners(after?: string, max?: number): Promise<readonly string[]>;
 }
 
+/** One item of a node. */
+export interface NodeItem {
+  /** Unique in its node. */
+  readonly id: string;
+  /** Its place among the others, which is also the time it was put there: as `sortableId` makes them, unique per node. */
+  readonly at: string;
+  /** Who has put it there: whatever the module wants to know of that. */
+  readonly by: string;
+  readonly value: string;
+}
+
+/** Which items of a node are meant; every field given narrows the choice. */
+export interface ItemFilter {
+  /** Exactly these ids. */
+  readonly ids?: readonly string[];
+  /** Only items whose place is behind, before this one (exclusive). */
+  readonly after?: string;
+  readonly before?: string;
+  /** At most this many items. */
+  readonly max?: number;
+  /** The last `max` instead of the first. The page itself is always in ascending order of place. */
+  readonly last?: boolean;
+}
+
+/** A page of a node, ascending by place. */
+export interface ItemPage {
+  readonly items: readonly NodeItem[];
+  /** True when no item matching the filter lies beyond this page in its direction. */
+  readonly complete: boolean;
+}
+
+/**
+ * Items that are known by an id of somebody's own choice and have an order, in the nodes of an owner: what PubSub keeps (XEP-0060).
+ * Nodes and ids are any text. Writes resolve once durable. What a page costs depends on its length and not on that of its node.
+ */
+export interface ItemStore {
+  /**
+   * Puts items at their places, each instead of one with the same id, and removes the first beyond `keep`, where that is given. All
+   * or nothing; resolves once durable. Rejects with StorageError `refused` for a place that is none of ours, or is another item's.
+   */
+  put(owner: string, node: string, items: readonly NodeItem[], keep?: number): Promise<void>;
+  query(owner: string, node: string, filter: ItemFilter): Promise<ItemPage>;
+  /** How many match; where `max` is given it is not counted further. */
+  count(owner: string, node: string, filter: ItemFilter): Promise<number>;
+  /** Deletes what matches; an empty filter deletes all of the node. Returns how many there were. */
+  remove(owner: string, node: string, filter: ItemFilter): Promise<number>;
+  /** The last item of each node of an owner, by node. */
+  latest(owner: string): Promise<ReadonlyMap<string, NodeItem>>;
+  /** The items with this id in all nodes of an owner, by node; only for stores declared with `isFoundById`. */
+  find(owner: string, id: string): Promise<ReadonlyMap<string, NodeItem>>;
+}
+
 /** How a module declares a MapStore. Raise `version` when T changes; `upgrade` then brings old values up when they are read. */
 export interface MapStoreSpec<T> {
   readonly kind: 'map';
@@ -104,8 +156,15 @@ export interface ArchiveStoreSpec {
   readonly isBusy?: boolean;
 }
 
+/** How a module declares an ItemStore. */
+export interface ItemStoreSpec {
+  readonly kind: 'item';
+  /** Items are looked for by their id in all nodes of an owner too (`find`); that takes an index more. */
+  readonly isFoundById?: boolean;
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: a spec of any value type
-export type StoreSpec = MapStoreSpec<any> | ArchiveStoreSpec;
+export type StoreSpec = MapStoreSpec<any> | ArchiveStoreSpec | ItemStoreSpec;
 /** The stores of a module by name; the core makes the table `<module>_<store>` for each. */
 export type StoreSpecs = Readonly<Record<string, StoreSpec>>;
 /** The opened form of StoreSpecs, typed. */
@@ -114,7 +173,9 @@ export type Stores<S> = {
     ? MapStore<T>
     : S[K] extends ArchiveStoreSpec
       ? ArchiveStore
-      : never;
+      : S[K] extends ItemStoreSpec
+        ? ItemStore
+        : never;
 };
 
 /** Declares a MapStore of T. */
@@ -125,6 +186,11 @@ export function mapStore<T>(spec: Partial<Omit<MapStoreSpec<T>, 'kind'>> = {}): 
 /** Declares an ArchiveStore. */
 export function archiveStore(spec: Omit<ArchiveStoreSpec, 'kind'> = {}): ArchiveStoreSpec {
   return { kind: 'archive', ...spec };
+}
+
+/** Declares an ItemStore. */
+export function itemStore(spec: Omit<ItemStoreSpec, 'kind'> = {}): ItemStoreSpec {
+  return { kind: 'item', ...spec };
 }
 
 /** A change of schema that a module brings for its own tables; applied once, never edited after a release. */

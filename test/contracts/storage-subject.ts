@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Secret } from '../../src/config/secrets.ts';
 import type { StorageConfig } from '../../src/config/server-config.ts';
-import { archiveStore, mapStore, type Storage } from '../../src/storage/storage.ts';
+import { archiveStore, itemStore, mapStore, type Storage } from '../../src/storage/storage.ts';
 
 const postgres = process.env['PARLANCE_TEST_POSTGRES'];
 
@@ -42,4 +42,9 @@ function postgresConfig(url: string): StorageConfig {
 }
 
 /** The stores that the contract is tried on. */
-export const specs = { notes: mapStore<{ text: string }>(), log: archiveStore() };
+export const specs = {
+  notes: mapStore<{ text: string }>(),
+  log: archiveStore(),
+  nodes: itemStore({ isFoundById: true }),
+  plain: itemStore(),
+};

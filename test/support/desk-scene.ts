@@ -191,6 +191,13 @@ export class Visitor {
       .map(({ attrs }) => attrs);
   }
 
+  /** Sends the form that is open as one that was cancelled; what is shown then, or the error. */
+  async cancelForm(node: string, action = 'execute'): Promise<string> {
+    const command = `<command xmlns='${NS}' node='${node}' sessionid='${this.id}' action='${action}'>`;
+    const form = `<x xmlns='jabber:x:data' type='cancel'/></command>`;
+    return summarize(await this.probe.ask(`<iq type='set' to='${this.room}@rooms.example.org'>${command}${form}</iq>`));
+  }
+
   /** Sends a command with these attributes and answers; returns the whole reply. */
   ask(attrs: string, answers?: Readonly<Record<string, string>>): Promise<Element> {
     const fields = Object.entries(answers ?? {}).map(([name, value]) => xml('field', { var: name }, xml('value', {}, value)));

@@ -117,6 +117,33 @@ export class RoomScene {
   }
 }
 
+/** Carol and Mallory in a room, who have read all that they were told, and somebody outside. */
+export interface Meeting {
+  readonly scene: RoomScene;
+  readonly room: Room;
+  readonly carol: Probe;
+  readonly mallory: Probe;
+  readonly outside: Probe;
+}
+
+/** Starts a scene and lets them meet. */
+export async function meet(options: RoomSceneOptions = {}): Promise<Meeting> {
+  const scene = await RoomScene.start(options);
+  const room = await scene.room();
+  const [carol, mallory, outside] = [await scene.client('carol'), await scene.client('mallory'), await scene.client('outside')];
+  await scene.enter(carol);
+  await scene.enter(mallory);
+  await scene.hush(carol, mallory);
+  return { scene, room, carol, mallory, outside };
+}
+
+/** Sends a stanza; all that its sender is told then. */
+export async function answersTo(probe: Probe, stanza: string): Promise<Element[]> {
+  probe.send(stanza);
+  await settle();
+  return probe.take();
+}
+
 /** A presence that enters a room; `x` is put into its element. */
 export function join(address: string, x = ''): string {
   return `<presence to='${address}'><x xmlns='${MUC}'>${x}</x></presence>`;
@@ -160,6 +187,11 @@ export function errorIn(stanza: Element | undefined): string | undefined {
 /** What the room says of an occupant in a presence. */
 export function itemIn(presence: Element | undefined): Record<string, string | undefined> {
   return (presence?.getChild('x', USER)?.getChild('item')?.attrs ?? {}) as Record<string, string | undefined>;
+}
+
+/** What somebody is told about itself. */
+export function ownIn(stanzas: readonly Element[]): Element | undefined {
+  return stanzas.find((stanza) => codesIn(stanza).includes('110'));
 }
 
 /** Status codes, ascending. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Questions } from '../../../src/host/questions.ts';
-import { type Destination, errorOf, Jid, resultOf, StanzaError, xml } from '../../../src/index.ts';
+import { type Destination, type Envelope, errorOf, Jid, resultOf, StanzaError, xml } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
 import { LocalRouter } from '../../../src/router/local-router.ts';
 
@@ -12,12 +12,12 @@ const faults: string[] = [];
 const log = { ...silent, error: (text: string) => void faults.push(text) };
 
 /** Questions of a host, beside a domain that does this with them. */
-function beside(deliver: Destination['deliver']): Questions {
+function beside(deliver: Destination['deliver'], max?: number): Questions {
   const router = new LocalRouter(silent, () => {
     throw new StanzaError('remote-server-not-found');
   });
   router.serve('service.example.org', { deliver });
-  return new Questions(router, log);
+  return new Questions(router, log, max);
 }
 
 describe('what a host asks others', () => {
@@ -66,5 +66,21 @@ describe('what a host asks others', () => {
     const last = questions.ask(HOST, service, 'get', PING());
     questions.close();
     await assert.rejects(last, { condition: 'service-unavailable' });
+  });
+
+  it('is asked no more when too much is, and again when that has ended', async () => {
+    const unanswered: Envelope[] = [];
+    const questions = beside((env) => void unanswered.push(env), 2);
+    const asked = [1, 2].map(() => questions.ask(HOST, service, 'get', PING()));
+    await assert.rejects(questions.ask(HOST, service, 'get', PING()), { condition: 'resource-constraint' });
+    assert.equal(unanswered.length, 2);
+    const [first] = unanswered;
+    first!.origin.send(resultOf(first!, undefined));
+    await asked[0];
+    asked.push(questions.ask(HOST, service, 'get', PING()));
+    assert.equal(unanswered.length, 3);
+    questions.close();
+    await assert.rejects(asked[1]!, { condition: 'service-unavailable' });
+    await assert.rejects(asked[2]!, { condition: 'service-unavailable' });
   });
 });

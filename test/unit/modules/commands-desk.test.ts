@@ -71,6 +71,18 @@ describe('commands: stages (XEP-0050 section 2.4.2)', () => {
     assert.deepEqual(scene.done(), []);
   });
 
+  it('are cancelled by a form that is (XEP-0004 section 3.1)', async () => {
+    await scene.juliet.begin('config');
+    await scene.juliet.go('config', 'next', { service: 'httpd' });
+    assert.equal(await scene.juliet.cancelForm('config', 'prev'), 'executing *next [service]', 'who goes back submits nothing');
+    assert.equal(await scene.juliet.cancelForm('config', 'next'), 'canceled');
+    assert.equal(await scene.juliet.go('config', 'next', { service: 'httpd' }), EXPIRED);
+    await scene.juliet.begin('config');
+    scene.give('one', 'romeo@example.org');
+    assert.equal(await scene.juliet.cancelForm('config'), 'canceled', 'also by who may run it no more');
+    assert.deepEqual(scene.done(), []);
+  });
+
   it('are not kept without end', async () => {
     await scene.juliet.begin('ever');
     for (let n = 2; n <= 50; n++) assert.equal(await scene.juliet.go('ever', 'next', {}), `executing prev *next [form ${n}]`);
@@ -94,6 +106,41 @@ describe('commands: stages (XEP-0050 section 2.4.2)', () => {
 
   it('are not begun when the first form cannot be made', async () => {
     assert.equal(summarize(await scene.juliet.ask("node='broken'")), 'resource-constraint');
+  });
+});
+
+describe('commands: forms that are answered before they are shown', () => {
+  beforeEach(() => scene.begin());
+  afterEach(() => scene.host.stop());
+
+  for (const action of ['', "action='execute'", "action='complete'"]) {
+    it(`are done with at once when they are the only ones: ${action || 'no action'}`, async () => {
+      const command = payloadOf(await scene.juliet.ask(`node='say' ${action}`, { text: 'Ay me' }));
+      assert.equal(outline(command), 'completed');
+      assert(command.attrs['sessionid']);
+      assert.deepEqual(scene.done(), ['juliet: Ay me']);
+    });
+  }
+
+  it('are followed by the next one, and can be gone back to', async () => {
+    const second = payloadOf(await scene.juliet.ask("node='config' action='execute'", { service: 'httpd' }));
+    assert.equal(outline(second), 'executing prev *next [sure of httpd]');
+    scene.juliet.id = second.attrs['sessionid']!;
+    assert.equal(await scene.juliet.go('config', 'prev'), 'executing *next [service]');
+    await scene.juliet.go('config', 'next', { service: 'jabberd' });
+    await scene.juliet.go('config', 'next', {});
+    assert.equal(await scene.juliet.go('config', 'complete', { level: '3' }), 'completed jabberd runs at 3.');
+    assert.deepEqual(scene.done(), ['jabberd 3']);
+  });
+
+  it('can be mended when they are refused, by sending them again', async () => {
+    assert.equal(summarize(await scene.juliet.ask("node='say'", { other: 'x' })), 'bad-request bad-payload');
+    assert.equal(summarize(await scene.juliet.ask("node='again'", { service: '' })), 'bad-request bad-payload');
+    assert.equal(summarize(await scene.juliet.ask("node='again'", { service: 'httpd' })), 'executing prev *next [sure of httpd]');
+  });
+
+  it('are passed over by commands that have none', async () => {
+    assert.equal(summarize(await scene.juliet.ask("node='who'", { text: 'x' })), 'completed [owner] one');
   });
 });
 

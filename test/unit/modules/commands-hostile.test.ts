@@ -14,8 +14,10 @@ const scene = new DeskScene();
 async function beginSlow() {
   const remote = new Elsewhere(scene.host, 'example.net');
   const iq = "<iq type='set' id='1' from='juliet@example.net/x' to='one@rooms.example.org'>";
-  const form = "<x xmlns='jabber:x:data' type='submit'/>";
-  const send = (attrs: string) => remote.send(`${iq}<command xmlns='${NS}' node='slow' ${attrs}>${form}</command></iq>`);
+  const send = (attrs: string) => {
+    const form = attrs === '' ? '' : "<x xmlns='jabber:x:data' type='submit'/>";
+    return remote.send(`${iq}<command xmlns='${NS}' node='slow' ${attrs}>${form}</command></iq>`);
+  };
   await send('');
   const id = payloadOf((await remote.take())[0]!).attrs['sessionid']!;
   return { send, id, take: async () => (await remote.take()).map(summarize) };
@@ -132,7 +134,6 @@ describe('commands: what nobody should get away with', () => {
     ['a form without a type', "<x xmlns='jabber:x:data'/>"],
     ['a form to be filled in', "<x xmlns='jabber:x:data' type='form'><field var='service'><value>x</value></field></x>"],
     ['a result', "<x xmlns='jabber:x:data' type='result'/>"],
-    ['a form that was cancelled', "<x xmlns='jabber:x:data' type='cancel'/>"],
     ['fields without names', "<x xmlns='jabber:x:data' type='submit'><field><value>x</value></field></x>"],
     ['a field without a value', "<x xmlns='jabber:x:data' type='submit'><field var='service'/></x>"],
     [
@@ -150,6 +151,36 @@ describe('commands: what nobody should get away with', () => {
       assert.equal(await scene.juliet.go('config', 'next', { service: 'httpd' }), 'executing prev *next [sure of httpd]');
     });
   }
+
+  for (const [what, attrs, type, wanted] of [
+    ['a first form to be filled in', "node='config'", 'form', 'bad-request bad-payload'],
+    ['a first result', "node='config'", 'result', 'bad-request bad-payload'],
+    ['a first form that was cancelled', "node='config'", 'cancel', 'bad-request bad-action'],
+    ['a first form that completes what has more of them', "node='config' action='complete'", 'submit', 'bad-request bad-action'],
+    ['a first form that goes on', "node='config' action='next'", 'submit', 'bad-request bad-action'],
+    ['a first form that goes back', "node='config' action='prev'", 'submit', 'bad-request bad-action'],
+    ['a first form that is empty', "node='config'", 'submit', 'bad-request bad-payload'],
+    ['a first form of a session of its own', "node='config' sessionid='mine'", 'submit', EXPIRED],
+    ['a first form of what cannot be begun', "node='broken'", 'submit', 'resource-constraint'],
+  ] as const) {
+    it(`is ${what}, which leaves nothing behind`, async () => {
+      const { room, probe } = scene.juliet;
+      const command = `<command xmlns='${NS}' ${attrs}><x xmlns='jabber:x:data' type='${type}'/></command>`;
+      await scene.juliet.begin('config');
+      for (let i = 0; i < 4; i++) {
+        assert.equal(summarize(await probe.ask(`<iq type='set' to='${room}@rooms.example.org'>${command}</iq>`)), wanted);
+      }
+      // With one more open this one would be closed.
+      assert.equal(await scene.juliet.go('config', 'next', { service: 'httpd' }), 'executing prev *next [sure of httpd]');
+      assert.deepEqual(scene.done(), []);
+    });
+  }
+
+  it('is to answer at once what one may not even ask', async () => {
+    scene.give('one', 'romeo@example.org');
+    assert.equal(summarize(await scene.juliet.ask("node='config'", { service: 'httpd' })), 'forbidden');
+    assert.equal(summarize(await scene.juliet.ask("node='config' action='complete'", { service: 'httpd' })), 'forbidden');
+  });
 
   for (const [what, attrs, wanted] of [
     ['no node', '', 'item-not-found'],

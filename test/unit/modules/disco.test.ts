@@ -20,6 +20,7 @@ const sample = defineModule({
     registry.identity('server', { category: 'pubsub', type: 'service' });
     registry.identity('account', { category: 'pubsub', type: 'pep' });
     registry.feature('account', 'urn:sample:account');
+    registry.feature('registered', 'urn:sample:registered');
     registry.extend({
       forms: ({ node }) => (node ? [] : [writeForm('result', 'urn:form', [{ name: 'b', values: ['2'] }])]),
       items: ({ to, node }) => (to.local === '' && !node ? [{ jid: 'rooms.example.org', name: 'Rooms' }] : []),
@@ -51,6 +52,16 @@ describe('disco', () => {
     assert.deepEqual(await ask(juliet, guest.session.jid.bare), ['account/anonymous', 'pubsub/pep']);
     const node = `<iq type='get' to='${guest.session.jid.bare}'><query xmlns='${NS_INFO}' node='urn:node'/></iq>`;
     assert.equal(conditionOf(await juliet.ask(node)), 'service-unavailable');
+  });
+
+  it('shows no anonymous client what only registered accounts can use', async () => {
+    const ask = async (probe: Probe) =>
+      infoOf(payloadOf(await probe.ask(`<iq type='get'><query xmlns='${NS_INFO}'/></iq>`))).features;
+    const everybody = [NS_INFO, NS_ITEMS, 'urn:sample:account'];
+    assert.deepEqual(await ask(await host.loginAsGuest()), everybody);
+    assert.deepEqual(await ask(await host.login('juliet')), [...everybody, 'urn:sample:registered']);
+    const query = await (await host.login('romeo')).ask(`<iq type='get' to='example.org'><query xmlns='${NS_INFO}'/></iq>`);
+    assert(!infoOf(payloadOf(query)).features.some((feature) => feature.startsWith('urn:sample:')));
   });
 
   it('says what the host is and supports (XEP-0030 section 3.1)', async () => {

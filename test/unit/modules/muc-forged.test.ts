@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
 import type { Room } from '../../../modules/muc/index.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { bodies, codesIn, itemIn, join, LOUNGE, RoomScene, USER } from '../../support/room-scene.ts';
+import { answersTo, bodies, codesIn, itemIn, join, LOUNGE, meet, type RoomScene, USER } from '../../support/room-scene.ts';
 
 const OCCUPANT = 'urn:xmpp:occupant-id:0';
 const SID = 'urn:xmpp:sid:0';
@@ -62,13 +62,7 @@ describe('muc: what only the room may say', () => {
   let mallory: Probe;
 
   beforeEach(async () => {
-    scene = await RoomScene.start();
-    room = await scene.room();
-    carol = await scene.client('carol');
-    mallory = await scene.client('mallory');
-    await scene.enter(carol);
-    await scene.enter(mallory);
-    await scene.hush(carol, mallory);
+    ({ scene, room, carol, mallory } = await meet());
   });
   afterEach(() => scene.stop());
 
@@ -77,9 +71,8 @@ describe('muc: what only the room may say', () => {
 
   /** What carol, mallory and somebody who comes later see of this. */
   async function send(stanza: string): Promise<Element[]> {
-    mallory.send(stanza);
-    await settle();
-    const seen = [...carol.take(), ...mallory.take()];
+    const answers = await answersTo(mallory, stanza);
+    const seen = [...carol.take(), ...answers];
     const late = await scene.enter(await scene.client('late'));
     await scene.hush(carol, mallory);
     return [...seen, ...late];

@@ -20,17 +20,21 @@ async function begin(probe: Probe, name: string): Promise<Element> {
   return answer;
 }
 
+function command(name: string, attrs: string, fields: Fields): string {
+  const written = Object.entries(fields).map(([name, value]) => `<field var='hats#${name}'><value>${value}</value></field>`);
+  return (
+    `<iq type='set' to='${LOUNGE}'><command xmlns='${NS}' node='urn:xmpp:hats:commands:${name}' ${attrs}>` +
+    `<x xmlns='${DATA}' type='submit'>${written.join('')}</x></command></iq>`
+  );
+}
+
 /** Runs a command to its end; returns `completed`, or what went wrong. */
 async function run(probe: Probe, name: string, fields: Fields): Promise<string> {
   const first = await begin(probe, name);
   const error = errorIn(first);
   if (error) return error;
   const id = first.getChild('command', NS)!.attrs['sessionid'];
-  const written = Object.entries(fields).map(([name, value]) => `<field var='hats#${name}'><value>${value}</value></field>`);
-  const answer = await probe.ask(
-    `<iq type='set' to='${LOUNGE}'><command xmlns='${NS}' node='urn:xmpp:hats:commands:${name}' sessionid='${id}'>` +
-      `<x xmlns='${DATA}' type='submit'>${written.join('')}</x></command></iq>`,
-  );
+  const answer = await probe.ask(command(name, `sessionid='${id}'`, fields));
   return errorIn(answer) ?? String(answer.getChild('command', NS)!.attrs['status']);
 }
 
@@ -98,6 +102,29 @@ describe('hats', () => {
     assert.equal(await run(keeper, 'destroy', { uri: PROCTOR }), 'completed');
     assert.equal(await run(keeper, 'destroy', { uri: PROCTOR }), 'item-not-found/cancel');
     assert.equal(await hash(keeper), undefined);
+  });
+
+  it('are taken off and destroyed in one step by who knows them already (sections 3.3 and 3.6)', async () => {
+    await start();
+    await scene.room();
+    const guest = await scene.client('guest');
+    await scene.enter(guest);
+    await run(keeper, 'create', { title: 'Teacher', uri: TEACHER });
+    const once = async (probe: Probe, name: string, fields: Fields): Promise<string> => {
+      const answer = await probe.ask(command(name, "action='execute'", fields));
+      return errorIn(answer) ?? String(answer.getChild('command', NS)!.attrs['status']);
+    };
+    const worn = async () => rows(await begin(keeper, 'list-assigned')).length;
+    assert.equal(await once(keeper, 'assign', { jid: 'guest@example.org', uri: TEACHER }), 'completed');
+    assert.equal(await worn(), 1);
+    assert.equal(await once(guest, 'unassign', { jid: 'guest@example.org', uri: TEACHER }), 'forbidden/cancel');
+    assert.equal(await once(keeper, 'unassign', { uri: TEACHER }), 'bad-request/modify');
+    assert.equal(await worn(), 1);
+    assert.equal(await once(keeper, 'unassign', { jid: 'guest@example.org', uri: TEACHER }), 'completed');
+    assert.equal(await worn(), 0);
+    assert.equal(await once(keeper, 'destroy', { uri: PROCTOR }), 'item-not-found/cancel');
+    assert.equal(await once(keeper, 'destroy', { uri: TEACHER }), 'completed');
+    assert.deepEqual(rows(await begin(keeper, 'list')), []);
   });
 
   it('are seen with the presence of those who wear them, in the order they were made', async () => {

@@ -15,6 +15,7 @@ import {
   join,
   list,
   OWNER,
+  ownIn,
   RoomScene,
   SERVICE,
   say,
@@ -45,7 +46,6 @@ describe('muc: lives of rooms', () => {
     await scene.hush(probe);
   };
   const destroy = (inner = ''): string => `<iq type='set' to='${CAVE}'><query xmlns='${OWNER}'><destroy ${inner}/></query></iq>`;
-  const own = (stanzas: readonly Element[]): Element | undefined => stanzas.find((stanza) => codesIn(stanza).includes('110'));
   const find = () => scene.rooms.find(scene.host.jid(CAVE));
 
   describe('are made once', () => {
@@ -61,7 +61,7 @@ describe('muc: lives of rooms', () => {
           await settle();
           const [first, second] = [romeo.take(), juliet.take()];
           assert.deepEqual(
-            [codesIn(own(first)), itemIn(own(first))['affiliation']],
+            [codesIn(ownIn(first)), itemIn(ownIn(first))['affiliation']],
             [['110', '170', '201'], 'owner'],
             String(first),
           );
@@ -74,7 +74,7 @@ describe('muc: lives of rooms', () => {
             assert.deepEqual(second.map(errorIn), ['item-not-found/cancel']);
           } else {
             assert.deepEqual(
-              [codesIn(own(second)), itemIn(own(second))['affiliation']],
+              [codesIn(ownIn(second)), itemIn(ownIn(second))['affiliation']],
               [['110', '170'], 'none'],
               String(second),
             );
@@ -97,7 +97,7 @@ describe('muc: lives of rooms', () => {
       await settle();
       const told = romeo.take();
       assert.deepEqual(told.map(errorIn).filter(Boolean), []);
-      assert.deepEqual(codesIn(own(told)), ['110', '170', '201']);
+      assert.deepEqual(codesIn(ownIn(told)), ['110', '170', '201']);
       assert.equal((await find())?.occupants.size, 1);
     });
 
@@ -110,14 +110,14 @@ describe('muc: lives of rooms', () => {
       maps.release();
       scene.host.faults.length = 0;
       assert.equal(await find(), undefined);
-      assert.deepEqual(codesIn(own(await enter(juliet))), ['110', '170', '201']);
+      assert.deepEqual(codesIn(ownIn(await enter(juliet))), ['110', '170', '201']);
     });
 
     it('under whatever spelling of the same name', async () => {
       await start();
       await enter(romeo);
       const told = await scene.enter(juliet, { room: `CAVE@Conference.Example.ORG` });
-      assert.deepEqual([codesIn(own(told)), own(told)?.attrs['from']], [['110', '170'], `${CAVE}/juliet`]);
+      assert.deepEqual([codesIn(ownIn(told)), ownIn(told)?.attrs['from']], [['110', '170'], `${CAVE}/juliet`]);
     });
 
     it('by those who may (section 10.1.1), and nobody else', async () => {
@@ -125,7 +125,7 @@ describe('muc: lives of rooms', () => {
       assert.deepEqual((await enter(romeo)).map(errorIn), ['not-allowed/cancel']);
       assert.equal(await find(), undefined);
       await scene.room({ name: 'cave' });
-      assert.deepEqual(codesIn(own(await enter(romeo))), ['110', '170']);
+      assert.deepEqual(codesIn(ownIn(await enter(romeo))), ['110', '170']);
     });
   });
 
@@ -174,7 +174,7 @@ describe('muc: lives of rooms', () => {
         mock.timers.tick(3 * DAY - 1000);
         assert.equal(errorIn((await enter(juliet))[0]), 'gone/cancel');
         mock.timers.tick(2000);
-        assert.deepEqual(codesIn(own(await enter(juliet))), ['110', '170', '201']);
+        assert.deepEqual(codesIn(ownIn(await enter(juliet))), ['110', '170', '201']);
         assert.deepEqual(
           (await find())?.affiliated('owner').map(([bare]) => bare),
           ['juliet@example.org'],
@@ -193,7 +193,7 @@ describe('muc: lives of rooms', () => {
       await romeo.ask(destroy());
       await scene.hush(romeo);
       const told = await enter(juliet);
-      assert.deepEqual(codesIn(own(told)), ['110', '170', '201']);
+      assert.deepEqual(codesIn(ownIn(told)), ['110', '170', '201']);
       assert.doesNotMatch(told.join(''), /Secret/);
       await juliet.ask(`<iq type='set' to='${CAVE}'><query xmlns='urn:xmpp:mam:2'/></iq>`);
       assert.deepEqual(juliet.take().map(String), []);
@@ -216,7 +216,7 @@ describe('muc: lives of rooms', () => {
         assert.equal(errorIn(await answer), undefined);
         await settle();
         const told = juliet.take();
-        if (keepNames === '0s') assert.deepEqual(codesIn(own(told)), ['110', '170', '201'], String(told));
+        if (keepNames === '0s') assert.deepEqual(codesIn(ownIn(told)), ['110', '170', '201'], String(told));
         else assert.deepEqual(told.map(errorIn), ['gone/cancel'], String(told));
         assert.deepEqual(bodies(told), []);
         const end = romeo.take().find(({ attrs }) => attrs['type'] === 'unavailable');
@@ -267,7 +267,7 @@ describe('muc: lives of rooms', () => {
       await leave(juliet);
       assert.equal(await find(), undefined);
       const told = await enter(juliet);
-      assert.deepEqual([codesIn(own(told)), itemIn(own(told))['affiliation']], [['110', '170', '201'], 'owner']);
+      assert.deepEqual([codesIn(ownIn(told)), itemIn(ownIn(told))['affiliation']], [['110', '170', '201'], 'owner']);
     });
 
     it('end also when the last one vanishes or is shown out', async () => {
@@ -292,12 +292,12 @@ describe('muc: lives of rooms', () => {
         juliet.send(join(`${CAVE}/juliet`));
         await settle();
         const told = juliet.take();
-        assert.equal(itemIn(own(told))['role'] !== undefined, true, String(told));
+        assert.equal(itemIn(ownIn(told))['role'] !== undefined, true, String(told));
         assert.equal((await find())?.occupants.size, 1);
         juliet.send(`<presence type='unavailable' to='${CAVE}/juliet'/>`);
         romeo.send(join(`${CAVE}/romeo`));
         await settle();
-        assert.equal(itemIn(own(romeo.take()))['role'] !== undefined, true);
+        assert.equal(itemIn(ownIn(romeo.take()))['role'] !== undefined, true);
         await scene.hush(juliet);
       }
     });
@@ -344,7 +344,7 @@ describe('muc: lives of rooms', () => {
       assert.deepEqual(found, kept);
       assert.deepEqual(bodies(told), ['Hail']);
       assert.equal(told.at(-1)?.getChildText('subject'), 'Spells');
-      assert.equal(itemIn(own(told))['affiliation'], 'member');
+      assert.equal(itemIn(ownIn(told))['affiliation'], 'member');
       assert.equal(errorIn((await enter(await scene.client('mallory')))[0]), 'forbidden/auth');
     });
 

@@ -4,7 +4,7 @@ import type { Element } from 'ltx';
 import type { Room } from '../../../modules/muc/index.ts';
 import { escapeXml } from '../../../src/xml/escape.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { change, codesIn, errorIn, itemIn, join, LOUNGE, RoomScene } from '../../support/room-scene.ts';
+import { answersTo, change, codesIn, errorIn, itemIn, join, LOUNGE, RoomScene } from '../../support/room-scene.ts';
 
 /** Nicks that people could take for Carol's. */
 const LIKE_CAROL: readonly (readonly [name: string, nick: string])[] = [
@@ -70,11 +70,7 @@ describe('muc: nicks', () => {
   const address = (nick: string): string => escapeXml(`${LOUNGE}/${nick}`);
 
   /** What mallory is answered. */
-  async function attempt(presence: string): Promise<Element[]> {
-    mallory.send(presence);
-    await settle();
-    return mallory.take();
-  }
+  const attempt = (presence: string): Promise<Element[]> => answersTo(mallory, presence);
 
   for (const [name, nick] of LIKE_CAROL) {
     it(`are not to be had when somebody has one that looks like it: ${name}`, async () => {

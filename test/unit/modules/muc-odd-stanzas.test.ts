@@ -1,9 +1,8 @@
 // Stanzas of the wrong kind, at the wrong place or with the wrong things in them (XEP-0045 sections 7.4, 7.5, 8.1, 11.1, 17.2 to 17.4 and 18.3).
 import assert from 'node:assert/strict';
-import type { Element } from 'ltx';
 import type { Room } from '../../../modules/muc/index.ts';
-import { type Probe, settle } from '../../support/probe.ts';
-import { codesIn, errorIn, itemIn, LOUNGE, RoomScene, say } from '../../support/room-scene.ts';
+import type { Probe } from '../../support/probe.ts';
+import { answersTo, codesIn, errorIn, itemIn, LOUNGE, meet, type RoomScene, say } from '../../support/room-scene.ts';
 
 const STANZAS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 const NOBODY = `${LOUNGE}/nobody`;
@@ -16,23 +15,9 @@ describe('muc: odd stanzas', () => {
   let outside: Probe;
 
   beforeEach(async () => {
-    scene = await RoomScene.start();
-    room = await scene.room();
-    carol = await scene.client('carol');
-    mallory = await scene.client('mallory');
-    outside = await scene.client('outside');
-    await scene.enter(carol);
-    await scene.enter(mallory);
-    await scene.hush(carol, mallory);
+    ({ scene, room, carol, mallory, outside } = await meet());
   });
   afterEach(() => scene.stop());
-
-  /** What comes back to the sender. */
-  async function answers(probe: Probe, stanza: string): Promise<Element[]> {
-    probe.send(stanza);
-    await settle();
-    return probe.take();
-  }
 
   const here = (): string[] => [...room.occupants].map(({ nick }) => nick).sort();
 
@@ -54,7 +39,7 @@ describe('muc: odd stanzas', () => {
     ] as const) {
       it(`changes the subject only when it is that and nothing more (section 8.1): ${name}`, async () => {
         const stanza = `<message type='groupchat' to='${LOUNGE}'>${inner}</message>`;
-        const refused = await answers(mallory, stanza);
+        const refused = await answersTo(mallory, stanza);
         if (isSubject) {
           assert.deepEqual(refused.map(errorIn), ['forbidden/auth']);
           await carol.quiet();
@@ -65,12 +50,12 @@ describe('muc: odd stanzas', () => {
         scene.assign(room, 'mallory', 'moderator');
         scene.assign(room, 'carol', 'visitor');
         await scene.hush(carol, mallory);
-        await answers(mallory, stanza);
+        await answersTo(mallory, stanza);
         assert.equal(carol.take().length, 1);
         const expected = isSubject ? (name === 'an empty subject' ? '' : 'Spells') : undefined;
         assert.equal(room.subject?.text, expected);
         // Whoever has no voice says nothing by any of it.
-        assert.deepEqual((await answers(carol, stanza)).map(errorIn), ['forbidden/auth']);
+        assert.deepEqual((await answersTo(carol, stanza)).map(errorIn), ['forbidden/auth']);
         await mallory.quiet();
         // Who comes in is told the subject, last of all and once, and it is not in the history (section 7.2.15).
         const told = (await scene.enter(outside)).filter((each) => each.name === 'message');
@@ -85,30 +70,33 @@ describe('muc: odd stanzas', () => {
 
     it('comes from nobody who is not in the room, by whatever address (section 7.4)', async () => {
       for (const inner of ['<body>Hail</body>', subject, '<body/>']) {
-        const refused = await answers(outside, `<message type='groupchat' to='${LOUNGE}'>${inner}</message>`);
+        const refused = await answersTo(outside, `<message type='groupchat' to='${LOUNGE}'>${inner}</message>`);
         assert.deepEqual(refused.map(errorIn), ['not-acceptable/modify']);
       }
       // Another client of somebody who is.
       const phone = await scene.client('mallory', 'phone');
-      assert.deepEqual((await answers(phone, say('Hail'))).map(errorIn), ['not-acceptable/modify']);
+      assert.deepEqual((await answersTo(phone, say('Hail'))).map(errorIn), ['not-acceptable/modify']);
       await carol.quiet();
     });
 
     it('is for rooms that are there', async () => {
       for (const type of ['groupchat', 'chat', 'normal', 'headline']) {
-        const refused = await answers(
+        const refused = await answersTo(
           mallory,
           `<message type='${type}' to='nowhere@conference.example.org'><body>Hail</body></message>`,
         );
         assert.deepEqual(refused.map(errorIn), ['item-not-found/cancel'], type);
       }
-      const refused = await answers(mallory, `<message type='groupchat' to='conference.example.org'><body>Hail</body></message>`);
+      const refused = await answersTo(
+        mallory,
+        `<message type='groupchat' to='conference.example.org'><body>Hail</body></message>`,
+      );
       assert.deepEqual(refused.map(errorIn), ['service-unavailable/cancel']);
     });
 
     it('is of the type groupchat (section 17.2)', async () => {
       for (const type of ["type='chat'", "type='normal'", "type='headline'", '']) {
-        const refused = await answers(mallory, `<message ${type} to='${LOUNGE}'><body>Hail</body></message>`);
+        const refused = await answersTo(mallory, `<message ${type} to='${LOUNGE}'><body>Hail</body></message>`);
         assert.deepEqual(refused.map(errorIn), ['bad-request/modify'], type);
       }
       await carol.quiet();
@@ -118,7 +106,7 @@ describe('muc: odd stanzas', () => {
   describe('what is said to one', () => {
     it('is not of the type groupchat (section 7.5)', async () => {
       for (const nick of ['carol', 'mallory', 'nobody']) {
-        const refused = await answers(mallory, `<message type='groupchat' to='${LOUNGE}/${nick}'><body>Hail</body></message>`);
+        const refused = await answersTo(mallory, `<message type='groupchat' to='${LOUNGE}/${nick}'><body>Hail</body></message>`);
         assert.deepEqual(refused.map(errorIn), ['bad-request/modify'], nick);
       }
       await carol.quiet();
@@ -126,7 +114,10 @@ describe('muc: odd stanzas', () => {
 
     it('is of any other type, and comes from the nick', async () => {
       for (const type of ["type='chat'", "type='normal'", '']) {
-        assert.deepEqual(await answers(mallory, `<message ${type} to='${LOUNGE}/carol' id='p1'><body>Psst</body></message>`), []);
+        assert.deepEqual(
+          await answersTo(mallory, `<message ${type} to='${LOUNGE}/carol' id='p1'><body>Psst</body></message>`),
+          [],
+        );
         const [whisper] = carol.take();
         assert.deepEqual(
           [whisper?.attrs['from'], whisper?.attrs['to'], whisper?.attrs['id']],
@@ -137,7 +128,7 @@ describe('muc: odd stanzas', () => {
     });
 
     it('may be said to oneself', async () => {
-      const [whisper, ...more] = await answers(
+      const [whisper, ...more] = await answersTo(
         mallory,
         `<message type='chat' to='${LOUNGE}/mallory'><body>Note</body></message>`,
       );
@@ -147,20 +138,20 @@ describe('muc: odd stanzas', () => {
     });
 
     it('finds nobody where there is nobody', async () => {
-      const refused = await answers(mallory, `<message type='chat' to='${NOBODY}'><body>Psst</body></message>`);
+      const refused = await answersTo(mallory, `<message type='chat' to='${NOBODY}'><body>Psst</body></message>`);
       assert.deepEqual(refused.map(errorIn), ['item-not-found/cancel']);
     });
 
     it('comes from nobody who is not in the room', async () => {
       for (const nick of ['carol', 'nobody']) {
-        const refused = await answers(outside, `<message type='chat' to='${LOUNGE}/${nick}'><body>Psst</body></message>`);
+        const refused = await answersTo(outside, `<message type='chat' to='${LOUNGE}/${nick}'><body>Psst</body></message>`);
         assert.deepEqual(refused.map(errorIn), ['not-acceptable/modify'], nick);
       }
       await carol.quiet();
     });
 
     it('is not in the archive of the room (XEP-0313 section 6.2), nor in its history', async () => {
-      await answers(mallory, `<message type='chat' to='${LOUNGE}/carol'><body>Psst</body></message>`);
+      await answersTo(mallory, `<message type='chat' to='${LOUNGE}/carol'><body>Psst</body></message>`);
       const told = await scene.enter(outside);
       assert.doesNotMatch(told.join(''), /Psst/);
       await outside.ask(`<iq type='set' to='${LOUNGE}'><query xmlns='urn:xmpp:mam:2'/></iq>`);
@@ -181,7 +172,7 @@ describe('muc: odd stanzas', () => {
       'remote-server-timeout',
     ]) {
       it(`of messages show that a client is not there (section 18.3): ${condition}`, async () => {
-        assert.equal((await answers(mallory, `<message type='error' to='${LOUNGE}'>${error(condition)}</message>`)).length, 1);
+        assert.equal((await answersTo(mallory, `<message type='error' to='${LOUNGE}'>${error(condition)}</message>`)).length, 1);
         assert.deepEqual(here(), ['carol']);
         const [gone] = carol.take();
         assert.equal(gone?.attrs['type'], 'unavailable');
@@ -198,16 +189,16 @@ describe('muc: odd stanzas', () => {
         'feature-not-implemented',
       ]) {
         for (const to of [LOUNGE, NOBODY]) {
-          assert.deepEqual(await answers(mallory, `<message type='error' to='${to}'>${error(condition)}</message>`), []);
+          assert.deepEqual(await answersTo(mallory, `<message type='error' to='${to}'>${error(condition)}</message>`), []);
           assert.deepEqual(
-            await answers(mallory, `<presence type='error' to='${to}'>${error(condition)}</presence>`),
+            await answersTo(mallory, `<presence type='error' to='${to}'>${error(condition)}</presence>`),
             [],
             condition,
           );
         }
       }
       for (const inner of ['', '<error/>', "<error type='cancel'/>", '<gone/>', `<error><gone xmlns='urn:example:x'/></error>`]) {
-        assert.deepEqual(await answers(mallory, `<message type='error' to='${LOUNGE}'>${inner}</message>`), [], inner);
+        assert.deepEqual(await answersTo(mallory, `<message type='error' to='${LOUNGE}'>${inner}</message>`), [], inner);
       }
       assert.deepEqual(here(), ['carol', 'mallory']);
       await carol.quiet();
@@ -218,7 +209,7 @@ describe('muc: odd stanzas', () => {
         for (const name of ['message', 'presence', 'iq']) {
           const id = name === 'iq' ? "id='e1'" : '';
           assert.deepEqual(
-            await answers(outside, `<${name} ${id} type='error' to='${to}'>${error('gone')}</${name}>`),
+            await answersTo(outside, `<${name} ${id} type='error' to='${to}'>${error('gone')}</${name}>`),
             [],
             `${name} ${to}`,
           );
@@ -235,7 +226,7 @@ describe('muc: odd stanzas', () => {
         for (const to of [LOUNGE, `${LOUNGE}/outside`, `${LOUNGE}/carol`]) {
           for (const probe of [outside, mallory]) {
             const x = "<x xmlns='http://jabber.org/protocol/muc'/>";
-            const back = await answers(probe, `<presence type='${type}' to='${to}'>${x}</presence>`);
+            const back = await answersTo(probe, `<presence type='${type}' to='${to}'>${x}</presence>`);
             for (const stanza of back) assert.notEqual(itemIn(stanza)['role'], 'participant', String(stanza));
           }
         }
@@ -245,13 +236,13 @@ describe('muc: odd stanzas', () => {
     }
 
     it('is no way to enter without a nick (section 7.2.1)', async () => {
-      const refused = await answers(outside, `<presence to='${LOUNGE}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+      const refused = await answersTo(outside, `<presence to='${LOUNGE}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
       assert.deepEqual(refused.map(errorIn), ['jid-malformed/modify']);
     });
 
     it('without what it takes is no way to enter, but says that one is out (section 7.2.16)', async () => {
       for (const to of [`${LOUNGE}/outside`, `${LOUNGE}/carol`, 'nowhere@conference.example.org/outside']) {
-        const [kick, ...more] = await answers(outside, `<presence to='${to}'><show>away</show></presence>`);
+        const [kick, ...more] = await answersTo(outside, `<presence to='${to}'><show>away</show></presence>`);
         assert.deepEqual([kick?.attrs['type'], kick?.attrs['from']], ['unavailable', to]);
         for (const code of ['110', '307', '333']) assert(codesIn(kick).includes(code));
         assert.deepEqual(more, []);
@@ -263,14 +254,14 @@ describe('muc: odd stanzas', () => {
 
     it('unavailable from outside is nothing (section 17.3)', async () => {
       for (const to of [LOUNGE, `${LOUNGE}/carol`, NOBODY, 'nowhere@conference.example.org/x', 'conference.example.org']) {
-        assert.deepEqual(await answers(outside, `<presence type='unavailable' to='${to}'/>`), []);
+        assert.deepEqual(await answersTo(outside, `<presence type='unavailable' to='${to}'/>`), []);
       }
       assert.deepEqual(here(), ['carol', 'mallory']);
       await carol.quiet();
     });
 
     it('unavailable ends the stay of who sends it, whosever nick it names (section 7.14)', async () => {
-      const own = await answers(mallory, `<presence type='unavailable' to='${LOUNGE}/carol'><status>Bye</status></presence>`);
+      const own = await answersTo(mallory, `<presence type='unavailable' to='${LOUNGE}/carol'><status>Bye</status></presence>`);
       assert.deepEqual(here(), ['carol']);
       assert.equal(own[0]?.attrs['from'], `${LOUNGE}/mallory`);
       assert.deepEqual(codesIn(own[0]), ['110']);

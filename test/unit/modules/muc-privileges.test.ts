@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
 import { settle } from '../../support/probe.ts';
 import {
+  answersTo,
   change,
   configure,
   errorIn,
@@ -35,9 +36,7 @@ const lists = (attrs: string): Attempt => ask(({ address }) => list(attrs, addre
 const send =
   (write: (place: Place) => string, arrives: (place: Place) => Promise<boolean> | boolean): Attempt =>
   async (place) => {
-    place.actor.send(write(place));
-    await settle();
-    const error = place.actor.take().map(errorIn).find(Boolean);
+    const error = (await answersTo(place.actor, write(place))).map(errorIn).find(Boolean);
     const hasCome = await arrives(place);
     if (error) assert.equal(hasCome, false, 'what was refused has come all the same');
     return error ?? (hasCome ? 'allowed' : 'nothing');
@@ -48,16 +47,12 @@ const comesToTarget = ({ target }: Place): boolean => target.take().some(({ name
 const enter =
   (x = ''): Attempt =>
   async ({ actor, address }) => {
-    actor.send(join(`${address}/Newcomer`, x));
-    await settle();
-    const answers = actor.take().filter(({ name }) => name === 'presence');
+    const answers = (await answersTo(actor, join(`${address}/Newcomer`, x))).filter(({ name }) => name === 'presence');
     return errorIn(answers[0]) ?? itemIn(answers.at(-1))['role'] ?? 'nothing';
   };
 
 const changeNick: Attempt = async ({ actor, address }) => {
-  actor.send(`<presence to='${address}/Another'/>`);
-  await settle();
-  const own = actor.take().at(-1);
+  const own = (await answersTo(actor, `<presence to='${address}/Another'/>`)).at(-1);
   return errorIn(own) ?? (own?.attrs['from'] === `${address}/Another` ? 'allowed' : 'nothing');
 };
 

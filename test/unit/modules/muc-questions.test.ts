@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
 import type { Room } from '../../../modules/muc/index.ts';
 import vcard from '../../../modules/vcard/index.ts';
-import { type Probe, settle } from '../../support/probe.ts';
-import { errorIn, LOUNGE, RoomScene } from '../../support/room-scene.ts';
+import type { Probe } from '../../support/probe.ts';
+import { answersTo, errorIn, LOUNGE, meet, type RoomScene } from '../../support/room-scene.ts';
 
 const VERSION = 'jabber:iq:version';
 const version = (nick: string, type = 'get', id = 'q1'): string =>
@@ -18,29 +18,16 @@ describe('muc: questions to occupants', () => {
   let outside: Probe;
 
   beforeEach(async () => {
-    scene = await RoomScene.start({ more: [vcard] });
-    room = await scene.room();
-    carol = await scene.client('carol');
-    mallory = await scene.client('mallory');
-    outside = await scene.client('outside');
-    await scene.enter(carol);
-    await scene.enter(mallory);
-    await scene.hush(carol, mallory);
+    ({ scene, room, carol, mallory, outside } = await meet({ more: [vcard] }));
   });
   afterEach(() => scene.stop());
-
-  async function answers(probe: Probe, stanza: string): Promise<Element[]> {
-    probe.send(stanza);
-    await settle();
-    return probe.take();
-  }
 
   const answer = (question: Element, more = ''): string =>
     `<iq type='result' to='${question.attrs['from']}' id='${question.attrs['id']}'><query xmlns='${VERSION}'><name>Psi</name></query>${more}</iq>`;
 
   it('reach the client, and the answer whoever has asked; neither learns who the other is', async () => {
     for (const type of ['get', 'set']) {
-      assert.deepEqual(await answers(mallory, version('carol', type)), []);
+      assert.deepEqual(await answersTo(mallory, version('carol', type)), []);
       const [question, ...more] = carol.take();
       assert.deepEqual(more, []);
       assert.deepEqual(
@@ -49,7 +36,7 @@ describe('muc: questions to occupants', () => {
       );
       assert.doesNotMatch(String(question), /mallory@/);
       assert.notEqual(question?.attrs['id'], 'q1', 'an id that the asker could have chosen to collide with another');
-      assert.deepEqual(await answers(carol, answer(question!)), []);
+      assert.deepEqual(await answersTo(carol, answer(question!)), []);
       const [result] = mallory.take();
       assert.deepEqual([result?.attrs['from'], result?.attrs['id'], result?.attrs['type']], [`${LOUNGE}/carol`, 'q1', 'result']);
       assert.equal(result?.getChild('query')?.getChildText('name'), 'Psi');
@@ -58,44 +45,44 @@ describe('muc: questions to occupants', () => {
   });
 
   it('are answered once: a second answer goes nowhere', async () => {
-    await answers(mallory, version('carol'));
+    await answersTo(mallory, version('carol'));
     const [question] = carol.take();
-    await answers(carol, answer(question!));
+    await answersTo(carol, answer(question!));
     assert.equal(mallory.take().length, 1);
-    assert.deepEqual(await answers(carol, answer(question!)), []);
+    assert.deepEqual(await answersTo(carol, answer(question!)), []);
     await mallory.quiet();
   });
 
   it('are answered by nobody else, though they know the id', async () => {
-    await answers(mallory, version('carol'));
+    await answersTo(mallory, version('carol'));
     const [question] = carol.take();
     for (const probe of [outside, mallory, await scene.client('keeper')]) {
       for (const to of [LOUNGE, `${LOUNGE}/mallory`, `${LOUNGE}/carol`]) {
         const forged = answer(question!).replace(/to='[^']*'/, `to='${to}'`);
-        assert.deepEqual(await answers(probe, forged), [], to);
-        assert.deepEqual(await answers(probe, forged.replace("type='result'", "type='error'")), [], to);
+        assert.deepEqual(await answersTo(probe, forged), [], to);
+        assert.deepEqual(await answersTo(probe, forged.replace("type='result'", "type='error'")), [], to);
       }
     }
     await mallory.quiet();
-    await answers(carol, answer(question!));
+    await answersTo(carol, answer(question!));
     assert.equal(mallory.take().length, 1);
   });
 
   it('are answered by no guess', async () => {
-    await answers(mallory, version('carol', 'get', 'q1'));
+    await answersTo(mallory, version('carol', 'get', 'q1'));
     const [question] = carol.take();
     for (const id of ['q1', '', '0', '1', `${question!.attrs['id']}x`, String(question!.attrs['id']).slice(1), '__proto__']) {
       const guess = `<iq type='result' to='${LOUNGE}/mallory' id='${id}'/>`;
-      assert.deepEqual(await answers(carol, guess), [], id);
+      assert.deepEqual(await answersTo(carol, guess), [], id);
     }
     await mallory.quiet();
   });
 
   it('have different ids, and answers may come in any order', async () => {
-    for (const id of ['a', 'b', 'a']) await answers(mallory, version('carol', 'get', id));
+    for (const id of ['a', 'b', 'a']) await answersTo(mallory, version('carol', 'get', id));
     const questions = carol.take();
     assert.equal(new Set(questions.map(({ attrs }) => attrs['id'])).size, 3);
-    for (const question of questions.toReversed()) await answers(carol, answer(question));
+    for (const question of questions.toReversed()) await answersTo(carol, answer(question));
     assert.deepEqual(
       mallory.take().map(({ attrs }) => attrs['id']),
       ['a', 'b', 'a'],
@@ -103,21 +90,21 @@ describe('muc: questions to occupants', () => {
   });
 
   it('come back as an error when the client says so, and when it is not there', async () => {
-    await answers(mallory, version('carol'));
+    await answersTo(mallory, version('carol'));
     const [question] = carol.take();
     const error = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-    await answers(carol, `<iq type='error' to='${LOUNGE}/mallory' id='${question!.attrs['id']}'>${error}</iq>`);
+    await answersTo(carol, `<iq type='error' to='${LOUNGE}/mallory' id='${question!.attrs['id']}'>${error}</iq>`);
     const [result] = mallory.take();
     assert.deepEqual(
       [errorIn(result), result?.attrs['from'], result?.attrs['id']],
       ['service-unavailable/cancel', `${LOUNGE}/carol`, 'q1'],
     );
-    assert.deepEqual((await answers(mallory, version('nobody'))).map(errorIn), ['item-not-found/cancel']);
+    assert.deepEqual((await answersTo(mallory, version('nobody'))).map(errorIn), ['item-not-found/cancel']);
   });
 
   it('are for occupants (section 17.4)', async () => {
     for (const nick of ['carol', 'nobody', 'outside']) {
-      const [refusal, ...more] = await answers(outside, version(nick));
+      const [refusal, ...more] = await answersTo(outside, version(nick));
       assert.match(errorIn(refusal) ?? '', /^(not-acceptable|item-not-found)/);
       assert.deepEqual(more, []);
     }
@@ -126,14 +113,14 @@ describe('muc: questions to occupants', () => {
 
   it('for a vCard are answered by the account, and nobody learns which it is', async () => {
     await carol.ask(`<iq type='set'><vCard xmlns='vcard-temp'><FN>Carol C.</FN></vCard></iq>`);
-    const [card] = await answers(mallory, `<iq type='get' to='${LOUNGE}/carol' id='v1'><vCard xmlns='vcard-temp'/></iq>`);
+    const [card] = await answersTo(mallory, `<iq type='get' to='${LOUNGE}/carol' id='v1'><vCard xmlns='vcard-temp'/></iq>`);
     assert.deepEqual([card?.attrs['from'], card?.attrs['id'], card?.attrs['type']], [`${LOUNGE}/carol`, 'v1', 'result']);
     assert.equal(card?.getChild('vCard')?.getChildText('FN'), 'Carol C.');
     assert.doesNotMatch(String(card), /carol@/);
     await carol.quiet();
     // Nobody changes that of somebody else through a room.
     const change = `<iq type='set' to='${LOUNGE}/carol' id='v2'><vCard xmlns='vcard-temp'><FN>Mallory M.</FN></vCard></iq>`;
-    const [refused] = await answers(mallory, change);
+    const [refused] = await answersTo(mallory, change);
     assert.equal(refused?.attrs['type'], 'error');
     assert.match(String(await carol.ask(`<iq type='get'><vCard xmlns='vcard-temp'/></iq>`)), /Carol C\./);
   });
@@ -148,7 +135,7 @@ describe('muc: questions to occupants', () => {
       `<iq type='get' to='${LOUNGE}' id='m5'/>`,
       `<iq type='get' to='${LOUNGE}' id='m6'><a xmlns='urn:a'/><b xmlns='urn:b'/></iq>`,
     ]) {
-      for (const back of await answers(mallory, stanza)) assert.equal(back.attrs['type'], 'error', stanza);
+      for (const back of await answersTo(mallory, stanza)) assert.equal(back.attrs['type'], 'error', stanza);
       await carol.quiet();
     }
   });

@@ -3,7 +3,7 @@ import type { Element } from 'ltx';
 import { find } from '../../../modules/muc-search/find.ts';
 import type { Search } from '../../../modules/muc-search/form.ts';
 import mucSearch from '../../../modules/muc-search/index.ts';
-import { Turns } from '../../../modules/muc-search/turns.ts';
+import { Turns } from '../../../src/index.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { errorIn, RoomScene, SERVICE } from '../../support/room-scene.ts';
 

@@ -129,6 +129,47 @@ describe('push: floods', () => {
   });
 });
 
+describe('push: a service that says nothing', () => {
+  afterEach(() => scene.stop());
+
+  it('keeps no other waiting, nor takes up all that the host may ask', async () => {
+    await start({ maxPerAccount: 100, answerWithin: '10m' });
+    const far = new AppServer(scene.host, 'push.example.net');
+    const phones = await Promise.all(Array.from({ length: 11 }, (_, i) => scene.host.login(`user${i}`, 'phone')));
+    for (const phone of phones) {
+      for (let i = 0; i < 99; i++) phone.send(enable(`${i}`).replace('<iq', `<iq id='${i}'`));
+      assertResult(await phone.ask(enable('far', '', 'push.example.net')));
+      phone.leave();
+    }
+    await settle();
+    scene.app.answers = 'nothing';
+    for (let i = 0; i < 11; i++) scene.api.notify(`user${i}`, { from: Jid.parse('verona@rooms.example.org/nurse') });
+    for (let i = 0; i < 11; i++) assert.equal(nodeOf(await far.receive()), 'far');
+    await settle();
+    const [first, ...others] = scene.app.take();
+    assert.equal(others.length, 999, 'no more are under way at once');
+    scene.app.answer(first!, 'gone');
+    assert.equal((await scene.app.receive()).attrs['type'], 'set', 'the next one');
+    await scene.app.quiet();
+  });
+
+  it('is not waited for when the module is stopped, and what it says then changes nothing', async () => {
+    await start({ maxErrors: 1 });
+    scene.app.answers = 'nothing';
+    await scene.write('one');
+    const before = await scene.app.receive();
+    await scene.host.modules.restart('push');
+    const again = await scene.app.receive();
+    assert.equal(bodyOf(again), 'one', 'nobody knows whether it was taken');
+    scene.app.answer(before, 'gone');
+    await settle();
+    assert.equal(await stored(), 1);
+    scene.app.answer(again);
+    await scene.write('two');
+    assert.equal(bodyOf(await scene.app.receive()), 'two');
+  });
+});
+
 describe('push: services that fail (XEP-0357 section 7.1)', () => {
   afterEach(async () => {
     await scene.stop();

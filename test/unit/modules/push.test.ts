@@ -24,10 +24,19 @@ describe('push: notifications (XEP-0357 section 7)', () => {
     disk = undefined;
   });
 
-  it('is announced by accounts (section 4.1)', async () => {
-    const answer = await scene.romeo.ask(`<iq type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
-    const features = answer.getChild('query')!.getChildren('feature');
-    assert(features.some(({ attrs }) => attrs['var'] === NS_PUSH));
+  it('is announced by accounts (section 4.1), but not by those of guests, who are refused', async () => {
+    for (const [probe, isAnnounced] of [
+      [scene.romeo, true],
+      [await scene.host.loginAsGuest(), false],
+    ] as const) {
+      const answer = await probe.ask(`<iq type='get'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`);
+      const features = answer.getChild('query')!.getChildren('feature');
+      assert.equal(
+        features.some(({ attrs }) => attrs['var'] === NS_PUSH),
+        isAnnounced,
+      );
+      assert.equal((await probe.ask(enable('n'))).attrs['type'], isAnnounced ? 'result' : 'error');
+    }
   });
 
   it('go to the app server of a client that is gone, from the host', async () => {

@@ -1,7 +1,10 @@
 /** Milliseconds of work before others have their turn. */
 const SLICE = 4;
 
-/** Lets all searches together work for a short while in a turn of the event loop: however many there are, nobody else waits for long. */
+/**
+ * Lets several long tasks together work for a short while in a turn of the event loop: however many there are, nobody else waits for long.
+ * A task asks `isOver` after each piece of work, and then waits for `next`.
+ */
 export class Turns {
   #begun = 0;
   #last: Promise<void> = Promise.resolve();
