@@ -120,9 +120,23 @@ export class Delivery {
   }
 
   async #settle(box: Box, { resource, items, interrupted }: Giving): Promise<void> {
-    const haveArrived = await this.#drained(resource, isWriting);
+    const line = isSession(resource) ? resource.stream?.transport : undefined;
+    const haveArrived =
+      (await this.#drained(resource, isWriting)) || (line !== undefined && (await this.#haveLeft(resource, line)));
     await box.settle(items, haveArrived);
     if (!haveArrived) interrupted();
+  }
+
+  /**
+   * Whether a client that is gone has got all that was written to it: it has closed its stream as it should, and reads on until the server
+   * does so too (RFC 6120 section 4.4). Of a line that has broken nobody knows.
+   */
+  async #haveLeft(resource: Resource, line: { readonly queued: number }): Promise<boolean> {
+    if (!isSession(resource) || !resource.isFinished) return false;
+    for (let pause = 10; line.queued > 0 && pause <= PATIENCE; pause *= 2) {
+      await sleep(pause, undefined, { ref: false, signal: this.#parts.stopping }).catch(() => {});
+    }
+    return line.queued === 0;
   }
 
   /** What is kept, with the time it came (XEP-0203). One that cannot be read any more keeps nobody from the others. */

@@ -55,6 +55,7 @@ export class Session implements Resource {
   #owed: (() => Promise<unknown> | undefined) | undefined = undefined;
   #handCount = 0;
   #handBytes = 0;
+  #finished = false;
   #closed = false;
 
   constructor({ host, jid, server, isAnonymous }: SessionParts) {
@@ -72,6 +73,11 @@ export class Session implements Resource {
   /** True once `sessionClosed` has been told. */
   get isClosed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether its stream was closed from both sides (RFC 6120 section 4.4): its client has read on until there was nothing more to come. */
+  get isFinished(): boolean {
+    return this.#finished;
   }
 
   /** Bytes that were written and have not left yet. */
@@ -105,6 +111,11 @@ export class Session implements Resource {
     this.#stream = undefined;
     this.waitingSince ??= performance.now();
     return stream;
+  }
+
+  /** Its stream is being closed as it should. */
+  finish(stream: C2sStream): void {
+    if (this.#stream === stream) this.#finished = true;
   }
 
   /** Its stream has ended; `isFinal` when both sides know that the session is over. */

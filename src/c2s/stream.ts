@@ -202,6 +202,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#isClosing = true;
     this.#queue = undefined;
     // First, since a transport that has nothing left to say may tell at once that it is closed.
+    if (!error) this.session?.finish(this);
     this.session?.lineEnded(this, error === undefined || !RESUMABLE.has(error.condition));
     this.transport.end();
   }

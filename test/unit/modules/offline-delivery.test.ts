@@ -37,6 +37,49 @@ describe('offline: delivery', () => {
     assert.equal((await juliet.receive('message')).getChildText('body'), 'hi');
   });
 
+  describe('to a client that leaves in the turn in which it is given them', () => {
+    async function leave(how: (juliet: Probe) => void): Promise<string[]> {
+      scene = await OfflineScene.open();
+      await scene.write('1', '2', '3');
+      const juliet = await scene.host.login('juliet', 'balcony');
+      const { onSend } = juliet.transport;
+      juliet.transport.onSend = (text) => {
+        onSend(text);
+        if (text.includes('<body>3</body>')) queueMicrotask(() => how(juliet));
+      };
+      juliet.send('<presence/>');
+      await settle();
+      assert.deepEqual(bodiesOf(juliet.take()), ['1', '2', '3']);
+      const bodies: string[] = [];
+      for (let i = 0; i < 20; i++) await settle();
+      bodies.push(...(await scene.arrive('chamber')).bodies);
+      return bodies;
+    }
+    const close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
+
+    it('is done when both sides have closed the stream (RFC 6120 section 4.4)', async () => {
+      const goodbye = "<presence xmlns='jabber:client' type='unavailable'/>";
+      const again = await leave(({ transport }) => {
+        transport.feed(goodbye);
+        transport.feed(close);
+      });
+      assert.deepEqual(again, []);
+    });
+
+    it('is not settled while what was written is still leaving', async () => {
+      const again = await leave(({ transport }) => {
+        transport.queued = 500;
+        transport.feed(close);
+      });
+      // What is still leaving is given to nobody else.
+      assert.deepEqual(again, []);
+    });
+
+    it('is not when the line has broken', async () => {
+      assert.deepEqual(await leave(({ transport }) => transport.destroy()), ['1', '2', '3']);
+    });
+  });
+
   it('goes to one of two clients that come at the same time', async () => {
     scene = await OfflineScene.open();
     for (const body of ['1', '2', '3']) scene.romeo.send(chat(body));
