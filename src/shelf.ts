@@ -1,4 +1,4 @@
-import type { Maybe } from '#core';
+import type { Maybe } from './hooks.ts';
 
 /** What is kept of one account. */
 export interface Kept {

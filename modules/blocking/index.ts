@@ -1,6 +1,7 @@
-// XEP-0191: each user keeps a list of addresses that cannot reach them, and that they cannot reach.
+// XEP-0191: each user keeps a list of addresses that cannot reach them, and that they cannot reach. With XEP-0377 they say why.
 import {
   after,
+  archiveStore,
   defineModule,
   type Element,
   type Envelope,
@@ -19,8 +20,16 @@ import {
   type Verdict,
   xml,
 } from '#core';
+import commands from '../commands/index.ts';
+import mam from '../mam/index.ts';
 import presence, { type Audience } from '../presence/index.ts';
 import { BlockList, NOBODY } from './block-list.ts';
+import { NS_REPORTING } from './report.ts';
+import { reportCommand } from './report-command.ts';
+import { Reports, type ReportsApi } from './reports.ts';
+
+export { type Complaint, describeReport, NS_REPORTING, type Quoted, quote, REASON_PREFIX, type Report } from './report.ts';
+export type { Finding, Inquiry, ReportsApi } from './reports.ts';
 
 const NS = 'urn:xmpp:blocking';
 const NS_ERRORS = 'urn:xmpp:blocking:errors';
@@ -34,22 +43,76 @@ const MAX_JID_BYTES = 1024;
 export interface BlockingApi {
   /** Whether a local account has blocked this entity. */
   isBlocked(username: string, entity: Jid): Maybe<boolean>;
+  /** What users report of those they block; undefined where the config has it that nobody does. */
+  readonly reports: ReportsApi | undefined;
 }
 
 export default defineModule({
   name: 'blocking',
-  doc: 'Blocking: users keep lists of addresses they want to have nothing to do with.',
-  xeps: [{ xep: 191, version: '1.3' }],
-  wants: [presence],
+  doc: 'Blocking: users keep lists of addresses they want to have nothing to do with, and report spam and abuse.',
+  xeps: [
+    { xep: 191, version: '1.3' },
+    { xep: 377, version: '0.4.1' },
+  ],
+  wants: [commands, mam, presence],
   features: [NS],
   config: option.object({
     maxItems: option.integer({ default: 1000, min: 1, max: 20_000, doc: 'Addresses one user may block.' }),
+    reports: option.object(
+      {
+        take: option.boolean({ default: true, doc: 'Whether users can report whom they block.' }),
+        max: option.integer({
+          default: 500,
+          min: 1,
+          max: 10_000,
+          doc: 'Reports kept about one room, and about all that is no room; the oldest go.',
+        }),
+        tell: option.list(
+          option.jid((text) => Jid.parse(text), { doc: 'An address.', example: 'admin@example.org' }),
+          { default: [], max: 20, doc: 'Who is told of reports by a message. Admins find all of them by a command.' },
+        ),
+        tellEvery: option.duration({
+          default: '5m',
+          min: '1s',
+          max: '1d',
+          doc: 'After a report was told, others are for this time only counted.',
+        }),
+        toOrigin: option.boolean({
+          default: false,
+          doc: 'Whether a report goes to the server of whoever is reported, where its maker asks for that. It is not told who that is.',
+        }),
+        thirdParties: option.list(
+          option.jid((text) => Jid.parse(text), { doc: 'An address.', example: 'reports.example.net' }),
+          {
+            default: [],
+            max: 20,
+            doc: 'Who else is sent reports, such as keepers of block lists, where their makers allow that.',
+          },
+        ),
+      },
+      { doc: 'Reports of spam and abuse (XEP-0377).' },
+    ),
   }),
-  /** Of each user: addresses, with the time since when they are blocked in milliseconds since the epoch. */
-  stores: { blocked: mapStore<{ since: number }>() },
+  stores: {
+    /** Of each user: addresses, with the time since when they are blocked in milliseconds since the epoch. */
+    blocked: mapStore<{ since: number }>(),
+    /** Of nobody: see Reports. */
+    reports: archiveStore(),
+  },
 
-  setup({ cache, config, domain, hooks, iq, on, router, slot, stores: { blocked }, use }): BlockingApi {
+  setup({ cache, config, defer, disco, domain, hooks, iq, isAdmin, log, on, router, slot, stores, use }): BlockingApi {
+    const { blocked } = stores;
     const visibility = use(presence);
+    const host = Jid.of('', domain);
+    const reports = new Reports({
+      domain,
+      options: config.reports,
+      store: stores.reports,
+      messages: use(mam)?.messages,
+      log,
+      serves: (other) => router.serves(other),
+      send: (stanza, to) => router.send(stanza.addressed(domain, to.full), host, to),
+    });
     const lists = cache('lists', load, CACHED);
     const interest = slot(() => false, { write: Boolean, read: Boolean });
 
@@ -60,6 +123,12 @@ export default defineModule({
     for (const hook of [hooks.messageReceived, hooks.presenceReceived, hooks.iqReceived])
       on(hook, refuseReceived, Priority.guard);
     if (visibility) on(visibility.audience, hide, Priority.guard);
+    defer(() => reports.stop());
+    if (config.reports.take) {
+      disco.feature('server', NS_REPORTING);
+      const withdraw = use(commands)?.offer(reportCommand(reports, domain, isAdmin));
+      if (withdraw) defer(withdraw);
+    }
 
     async function load(username: string): Promise<BlockList> {
       const entries = await blocked.entries(username);
@@ -87,6 +156,7 @@ export default defineModule({
       }
       await change(from, added, []);
       push(from, 'block', added);
+      reports.take(from, payload);
       for (const address of added) await visibility?.hideFrom(from.bareJid, address);
     }
 
@@ -149,6 +219,7 @@ export default defineModule({
 
     return {
       isBlocked: (username, entity) => after(lists.get(username), (list) => isMeant(list, entity, Jid.of(username, domain))),
+      reports: config.reports.take ? reports : undefined,
     };
   },
 });

@@ -16,8 +16,8 @@ export function hashLegacy(info: DiscoInfo): string {
   let text = join([...identities, ...sorted(info.features)]);
   for (const fields of forms) {
     text += join([typeOf(fields)]);
-    const others = [...fields].filter(([name]) => name !== 'FORM_TYPE').sort(([a], [b]) => compare(a, b));
-    for (const [name, values] of others) text += join([name, ...sorted(values)]);
+    const others = fields.filter(({ name }) => name !== 'FORM_TYPE').sort((a, b) => compare(a.name, b.name));
+    for (const { name, values } of others) text += join([name, ...sorted(values)]);
   }
   return createHash('sha1').update(text).digest('base64');
 }
@@ -38,26 +38,30 @@ function writeInput(info: DiscoInfo): string {
     ({ category, type, lang, name }) => [category, type, lang ?? '', name ?? ''].join(UNIT) + UNIT + RECORD,
   );
   const forms = info.forms.map((form) => {
-    const fields = [...readFields(form)].map(
-      ([name, values]) => name + UNIT + sorted(values.map((value) => value + UNIT)).join('') + RECORD,
+    const fields = readFields(form).map(
+      ({ name, values }) => name + UNIT + sorted(values.map((value) => value + UNIT)).join('') + RECORD,
     );
     return sorted(fields).join('') + GROUP;
   });
   return features + FILE + sorted(identities).join('') + FILE + sorted(forms).join('') + FILE;
 }
 
-type Fields = ReadonlyMap<string, readonly string[]>;
-
-function readFields(form: DiscoInfo['forms'][number]): Fields {
-  return new Map(
-    form
-      .getChildren('field')
-      .map((field) => [String(field.attrs['var']), field.getChildren('value').map((value) => value.getText())]),
-  );
+/** A field of a form. */
+export interface Field {
+  readonly name: string;
+  readonly values: readonly string[];
 }
 
-function typeOf(fields: Fields): string {
-  return fields.get('FORM_TYPE')?.[0] ?? '';
+/** The fields of a form, as they stand. */
+export function readFields(form: DiscoInfo['forms'][number]): Field[] {
+  return form.getChildren('field').map((field) => ({
+    name: String(field.attrs['var'] ?? ''),
+    values: field.getChildren('value').map((value) => value.getText()),
+  }));
+}
+
+function typeOf(fields: readonly Field[]): string {
+  return fields.find(({ name }) => name === 'FORM_TYPE')?.values[0] ?? '';
 }
 
 function join(parts: readonly string[]): string {
@@ -68,7 +72,17 @@ function sorted(texts: readonly string[]): string[] {
   return [...texts].sort(compare);
 }
 
-/** i;octet of RFC 4790 section 9.3: by the bytes of UTF-8. */
+/** i;octet of RFC 4790 section 9.3: by the bytes of UTF-8, which is by code points. */
 function compare(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = a.charCodeAt(i) - b.charCodeAt(i);
+    if (difference !== 0) return place(a.charCodeAt(i)) - place(b.charCodeAt(i));
+  }
+  return a.length - b.length;
+}
+
+/** Where a UTF-16 unit stands among those that begin to differ: surrogates mean code points behind all others. */
+function place(unit: number): number {
+  return unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit;
 }

@@ -6,6 +6,7 @@ import {
   option,
   type Query,
   readRsm,
+  Shelf,
   StanzaError,
   Turns,
   writeRsm,
@@ -13,7 +14,6 @@ import {
 } from '#core';
 import mam from '../mam/index.ts';
 import mds from '../mds/index.ts';
-import { Shelf } from '../mds/shelf.ts';
 import { type Entry, NS, writeEntry } from './entry.ts';
 import { Overview } from './overview.ts';
 import { choosePage } from './page.ts';

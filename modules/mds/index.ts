@@ -12,20 +12,23 @@ import {
   option,
   Priority,
   type Session,
+  Shelf,
   Signal,
   Stanza,
   StanzaError,
   sortableId,
   xml,
 } from '#core';
+import caps from '../caps/index.ts';
 import mam from '../mam/index.ts';
+import pep from '../pep/index.ts';
 import { Chats, isOurs, type Mark, type StoredMark } from './chats.ts';
-import { Interest, type Known } from './interest.ts';
 import { Markers } from './markers.ts';
 import { Node, NS_PUBSUB, writeEvent, writeRetraction } from './node.ts';
 import { NS, readChat, readMark } from './payload.ts';
-import { Shelf } from './shelf.ts';
 
+/** What clients have in their disco#info when they are to be notified (XEP-0163 section 4.2). */
+const INTERESTED = `${NS}+notify`;
 const NS_ASSIST = 'urn:xmpp:mds:server-assist:0';
 
 /**
@@ -33,18 +36,15 @@ const NS_ASSIST = 'urn:xmpp:mds:server-assist:0';
  * `publish` are not among them: clients would take them for all of XEP-0163, and there is this one node and no other.
  */
 const FEATURES: readonly string[] = [
-  NS_ASSIST,
-  ...[
-    'access-whitelist',
-    'config-node-max',
-    'multi-items',
-    'persistent-items',
-    'publish-options',
-    'retract-items',
-    'retrieve-items',
-    'rsm',
-  ].map((name) => `${NS_PUBSUB}#${name}`),
-];
+  'access-whitelist',
+  'config-node-max',
+  'multi-items',
+  'persistent-items',
+  'publish-options',
+  'retract-items',
+  'retrieve-items',
+  'rsm',
+].map((name) => `${NS_PUBSUB}#${name}`);
 
 /** Marks kept in memory, of all accounts together. */
 const CACHED = 100_000;
@@ -85,7 +85,8 @@ export default defineModule({
   name: 'mds',
   doc: 'Displayed messages: what one device of an account has shown counts as read on all of them.',
   xeps: [{ xep: 490, version: '1.0.1' }],
-  wants: [mam],
+  needs: [caps],
+  wants: [mam, pep],
   config: option.object({
     maxChats: option.integer({
       default: 5000,
@@ -97,34 +98,33 @@ export default defineModule({
   /** Of each user: up to where, by the address of the chat. */
   stores: { marks: mapStore<StoredMark>() },
 
-  setup({ ask, config, defer, disco, domain, hooks, iq, keep, log, on, router, signals, slot, stores: { marks }, use }): MdsApi {
+  setup({ config, defer, disco, domain, hooks, iq, log, on, router, signals, stores: { marks }, use }): MdsApi {
     const archive = use(mam);
+    const clients = use(caps);
     const sorted = new Set<(by: string) => boolean>();
     const parts = { store: marks, domain, max: config.maxChats, isSorted };
     const shelf = new Shelf(CACHED, (username) => Chats.load(username, parts));
     const changed = new Signal<DisplayedChat>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
     const node = new Node({ shelf, maxChats: config.maxChats, published, retracted });
-    const interest = new Interest({
-      feature: `${NS}+notify`,
-      clients: slot<Known>(Interest.unknown, {
-        write: ({ isInterested }) => isInterested === true,
-        read: (saved) => ({ ...Interest.unknown(), isInterested: saved === true }),
-      }),
-      verified: keep('verified', () => new Map<string, boolean>()),
-      ask,
-    });
     const markers = archive && new Markers({ archive, log, mark: markOurs });
 
-    for (const feature of FEATURES) disco.feature('account', feature);
-    iq.get('self', NS_PUBSUB, 'pubsub', node.show);
-    iq.set('self', NS_PUBSUB, 'pubsub', node.change);
+    const nodes = use(pep);
+    disco.feature('account', NS_ASSIST);
+    if (nodes) defer(nodes.provide(NS, node));
+    else serveAlone();
     on(hooks.iqReceived, node.refuse, Priority.guard);
-    on(hooks.presenceSent, interest.note, Priority.record);
     on(hooks.messageSent, assist, Priority.amend);
     on(hooks.messageReceived, strip, Priority.amend);
     if (markers) on(hooks.messageSent, markers.note, AFTER_RECORDING);
     on(signals.accountDeleted, forget);
     defer(() => markers?.settled());
+
+    /** Where accounts have no other nodes. */
+    function serveAlone(): void {
+      for (const feature of FEATURES) disco.feature('account', feature);
+      iq.get('self', NS_PUBSUB, 'pubsub', node.show);
+      iq.set('self', NS_PUBSUB, 'pubsub', node.change);
+    }
 
     function published(account: Jid, chat: string, mark: Mark): void {
       changed.emit({ username: account.local, chat, id: isOurs(mark, account.bare) ? mark.id : undefined });
@@ -142,10 +142,10 @@ export default defineModule({
       const interested: Session[] = [];
       for (const client of router.resources(bare)) {
         if (!isSession(client) || client.priority === undefined) continue;
-        const isInterested = interest.of(client);
-        if (isInterested === true) interested.push(client);
+        const features = clients.of(client);
         // It has fetched what there was before, and would never learn of this one.
-        else if (isInterested instanceof Promise) void isInterested.then((is) => is && sendLater(client, stanza));
+        if (features instanceof Promise) void features.then((known) => known?.has(INTERESTED) && sendLater(client, stanza));
+        else if (features?.has(INTERESTED)) interested.push(client);
       }
       fanOut(stanza, interested);
     }

@@ -8,13 +8,13 @@ import {
   type RsmRequest,
   readForm,
   readRsm,
+  type Shelf,
   StanzaError,
   writeRsm,
   xml,
 } from '#core';
 import type { Chats, Mark } from './chats.ts';
 import { NS, pubsubError, readChat, readMark, writeItem } from './payload.ts';
-import type { Shelf } from './shelf.ts';
 
 /** The namespace of requests (XEP-0060). */
 export const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';

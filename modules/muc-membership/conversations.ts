@@ -1,7 +1,7 @@
 import type { ArchiveItem, ArchiveStore, MapStore, Maybe } from '#core';
+import { Shelf } from '#core';
 import type { Conversation, InboxSource } from '../inbox/index.ts';
 import { isTimely, type Mark } from '../mds/index.ts';
-import { Shelf } from '../mds/shelf.ts';
 import { type Affiliation, isAffiliated } from '../muc/index.ts';
 import { CONVERSATION, type Digests, later } from './digests.ts';
 

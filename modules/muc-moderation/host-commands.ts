@@ -1,24 +1,22 @@
-// Ad-hoc commands at the host (XEP-0050) for those who administer it: the list of abusers of our own, and what users have reported.
+// Ad-hoc commands at the host (XEP-0050) for those who administer it: the list of abusers of our own.
 import { type FormField, Jid, StanzaError, writeForm } from '#core';
 import type { Answers, Command } from '../commands/index.ts';
 import { NS_ROOMS } from './namespaces.ts';
-import { describeReport, type Reports } from './reports.ts';
 import type { SpamGuard } from './spam-guard.ts';
 import { readReason } from './text.ts';
 
-/** Entries and reports shown. */
+/** Entries shown. */
 const MAX_SHOWN = 200;
 
 /** What the commands work with. */
 export interface HostCommandParts {
   readonly guard: SpamGuard;
-  readonly reports: Reports;
   isAdmin(jid: Jid): boolean;
 }
 
 /** All of them. */
 export function hostCommands(parts: HostCommandParts): readonly Command[] {
-  return [listEntries(parts), addEntry(parts), removeEntry(parts), listReports(parts)];
+  return [listEntries(parts), addEntry(parts), removeEntry(parts)];
 }
 
 const ADDRESS: FormField = { name: 'address', type: 'jid-single', label: 'Address or domain', isRequired: true };
@@ -81,20 +79,6 @@ function removeEntry({ guard, isAdmin }: HostCommandParts): Command {
       const jid = readAddress(answers);
       if (!(await guard.remove(jid))) throw new StanzaError('item-not-found', { text: 'This address is not listed' });
       return `${jid.bare} is not listed any more.`;
-    },
-  };
-}
-
-function listReports({ reports, isAdmin }: HostCommandParts): Command {
-  const node = `${NS_ROOMS}#reports`;
-  return {
-    node,
-    name: 'List Reports of Spam and Abuse',
-    isAllowed: isAdmin,
-    async run() {
-      const lines = (await reports.all(MAX_SHOWN)).map(([owner, report]) => `${owner}: ${describeReport(report, true)}`);
-      const field: FormField = { name: 'reports', type: 'text-multi', label: 'Newest first', values: lines };
-      return { form: writeForm('result', node, [field], { title: 'Reports' }) };
     },
   };
 }

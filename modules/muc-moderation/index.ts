@@ -10,8 +10,8 @@ import { refuseForged } from './forged.ts';
 import { hostCommands } from './host-commands.ts';
 import { LIMITS, Limiter, type Paces } from './limits.ts';
 import { Moderation } from './moderation.ts';
-import { NS_FASTEN, NS_MODERATE, NS_MODERATE_0, NS_REPORTING } from './namespaces.ts';
-import { type Report, Reports } from './reports.ts';
+import { NS_FASTEN, NS_MODERATE, NS_MODERATE_0 } from './namespaces.ts';
+import { RoomReports } from './reports.ts';
 import { Tombstones } from './retraction.ts';
 import { roomCommands } from './room-commands.ts';
 import { describeSlowMode, SLOW_MODE_FIELD, SlowMode } from './slow-mode.ts';
@@ -63,18 +63,15 @@ export default defineModule({
       max: '1h',
       doc: 'When a list is out of reach it is asked again after this time, then after twice as long, and so on.',
     }),
-    maxReports: option.integer({ default: 200, min: 1, max: 10_000, doc: 'Reports kept about one room; the oldest go.' }),
   }),
   stores: {
     /** By the bare JID of the room, under that of the account. */
     bans: mapStore<Ban>(),
     /** Of no owner: by bare JID or domain. */
     listed: mapStore<LocalEntry>(),
-    /** By the bare JID of the room, or the domain: see Reports. */
-    reports: mapStore<Report>(),
   },
 
-  async setup({ ask, config, defer, disco, domain, hooks, isAdmin, keep, log, on, stores, use }) {
+  async setup({ ask, config, defer, domain, hooks, isAdmin, keep, log, on, stores, use }) {
     const rooms = use(muc);
     const tombstones = new Tombstones(rooms.messages);
     const moderation = new Moderation(rooms, tombstones);
@@ -84,7 +81,8 @@ export default defineModule({
       keep('paces', (): Paces => new WeakMap()),
     );
     const bans = new Bans({ rooms, store: stores.bans, log });
-    const reports = new Reports({ domain, rooms, tombstones, store: stores.reports, max: config.maxReports, log });
+    const reports = use(blocking)?.reports;
+    const atReports = new RoomReports({ rooms, tombstones });
     const { spamRetry: retry, spamRefresh: refresh, spamAction: action } = config;
     const lists = config.spamLists.map(
       (at) => new SpamList(at, { domain, log, retry, refresh, ask, grown: () => guard.sweep() }),
@@ -108,11 +106,12 @@ export default defineModule({
     on(rooms.hooks.saying, slowMode.take, Priority.record);
     on(rooms.signals.said, tombstones.retract);
     on(rooms.signals.affiliated, bans.onAffiliated);
-    for (const { onDestroyed } of [bans, reports]) on(rooms.signals.destroyed, onDestroyed);
+    on(rooms.signals.destroyed, bans.onDestroyed);
     on(hooks.messageReceived, guard.takeNews, Priority.serve);
-    if (use(blocking)) {
-      on(hooks.iqReceived, reports.watch, Priority.record);
-      disco.feature('server', NS_REPORTING);
+    if (reports) {
+      on(reports.inquiring, atReports.inquire, Priority.serve);
+      on(reports.reported, atReports.tell);
+      on(rooms.signals.destroyed, ({ room }) => reports.forget(room.jid.bare));
     }
 
     defer(rooms.atRoom('set', NS_MODERATE, 'moderate', moderation.take));
@@ -122,7 +121,7 @@ export default defineModule({
     const atRooms = roomCommands({ rooms, messages: rooms.messages, bans, moderation, reports });
     for (const command of rooms.desk ? atRooms : []) defer(rooms.desk!.offer(command));
     const atHost = use(commands);
-    for (const command of atHost ? hostCommands({ guard, reports, isAdmin }) : []) defer(atHost!.offer(command));
+    for (const command of atHost ? hostCommands({ guard, isAdmin }) : []) defer(atHost!.offer(command));
     defer(() => bans.stop());
     for (const list of lists) {
       defer(() => list.stop());

@@ -7,7 +7,5 @@ export const NS_RETRACT_0 = 'urn:xmpp:message-retract:0';
 export const NS_OCCUPANT = 'urn:xmpp:occupant-id:0';
 /** XEP-0359. */
 export const NS_SID = 'urn:xmpp:sid:0';
-/** XEP-0377. */
-export const NS_REPORTING = 'urn:xmpp:reporting:1';
 /** Of our own commands and fields. */
 export const NS_ROOMS = 'parlance:rooms:1';

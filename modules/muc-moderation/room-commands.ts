@@ -1,11 +1,11 @@
 // Ad-hoc commands at a room (XEP-0050) for those who keep order in it.
 import { type ArchiveStore, type FormField, StanzaError, writeForm } from '#core';
+import { describeReport, type ReportsApi } from '../blocking/index.ts';
 import type { Answers, Command } from '../commands/index.ts';
 import { isAffiliated, type MucApi, type Room } from '../muc/index.ts';
 import { type Bans, readDuration } from './bans.ts';
 import { isModerator, type Moderation } from './moderation.ts';
 import { NS_ROOMS } from './namespaces.ts';
-import { describeReport, type Reports } from './reports.ts';
 import { readReason } from './text.ts';
 import { findPerson } from './who.ts';
 
@@ -21,14 +21,16 @@ export interface RoomCommandParts {
   readonly messages: ArchiveStore;
   readonly bans: Bans;
   readonly moderation: Moderation;
-  readonly reports: Reports;
+  /** Undefined where nobody can report anything. */
+  readonly reports: ReportsApi | undefined;
 }
 
 const REASON: FormField = { name: 'reason', type: 'text-single', label: 'Reason, which everybody is told' };
 
 /** All of them. */
 export function roomCommands(parts: RoomCommandParts): readonly Command<Room>[] {
-  return [kick(parts), ban(parts), retractAll(parts), listReports(parts)];
+  const { reports } = parts;
+  return [kick(parts), ban(parts), retractAll(parts), ...(reports ? [listReports(reports)] : [])];
 }
 
 function kick({ rooms }: RoomCommandParts): Command<Room> {
@@ -102,7 +104,7 @@ function retractAll({ moderation, messages }: RoomCommandParts): Command<Room> {
   };
 }
 
-function listReports({ reports }: RoomCommandParts): Command<Room> {
+function listReports(reports: ReportsApi): Command<Room> {
   const node = `${NS_ROOMS}#reports`;
   return {
     node,

@@ -1,7 +1,7 @@
 // Lists of abusers that servers share: nodes of XEP-0060 with an item for each address or domain.
 import { createHash } from 'node:crypto';
 import { type Element, Jid, type Log, NS_RSM, StanzaError, xml } from '#core';
-import { NS_REPORTING } from './namespaces.ts';
+import { NS_REPORTING } from '../blocking/index.ts';
 
 const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';
 /** Of notifications. */

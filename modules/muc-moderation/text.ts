@@ -9,11 +9,3 @@ export function readReason(text: string | null | undefined): string | undefined 
   if (Buffer.byteLength(reason) > MAX_REASON) throw new StanzaError('not-acceptable', { text: 'The reason is too long' });
   return reason === '' ? undefined : reason;
 }
-
-/** The beginning of a text, so many characters of it. */
-export function cut(text: string, max: number): string {
-  if (text.length <= max) return text;
-  // Half of a character outside the basic plane is none.
-  const end = (text.codePointAt(max - 1) ?? 0) > 0xffff ? max - 1 : max;
-  return `${text.slice(0, end)}…`;
-}

@@ -12,7 +12,7 @@ import {
   type Stanza,
   StanzaError,
 } from '#core';
-import type { Roster, RosterApi } from '../roster/index.ts';
+import { type GivenChange, type Roster, type RosterApi, STATE } from '../roster/index.ts';
 import { contactsAt, isAt } from './address.ts';
 import { Audience } from './audience.ts';
 import { type Post, PROBE, SUBSCRIBE, UNAVAILABLE } from './post.ts';
@@ -88,7 +88,7 @@ export class Broadcaster {
       if (isAnnounced) this.#tellSubscribers(session, stanza, roster, audience);
       for (const address of directed) {
         const to = Jid.parse(address);
-        const isTold = isAnnounced && roster.get(to.bare)?.isSubscriber;
+        const isTold = isAnnounced && this.#isTold(roster, to.bare);
         if (!isTold && audience.includes(to)) void post.send(stanza, session.jid, to);
       }
       if (!isAnnounced) return;
@@ -122,6 +122,7 @@ export class Broadcaster {
     return after(this.#parts.rosters.of(account.local), (roster) => {
       const { post, router, visibilities } = this.#parts;
       for (const { jid, contact } of contactsAt(roster, address)) if (contact.isSubscriber) post.sendUnavailable(account, jid);
+      for (const jid of this.#watchersAt(roster, address)) post.sendUnavailable(account, jid);
       for (const session of router.resources(account.bare)) {
         if (!isSession(session)) continue;
         const directed = [...(visibilities.peek(session)?.directed ?? [])].map((text) => Jid.parse(text));
@@ -140,9 +141,58 @@ export class Broadcaster {
       for (const { jid, contact } of contactsAt(roster, address)) {
         if (!audience.includes(jid)) continue;
         if (contact.isSubscriber) post.sendCurrent(account, jid);
-        if (contact.isSubscribedTo) for (const client of post.available(account.bare)) void post.send(PROBE, client.jid, jid);
+        if (contact.isSubscribedTo) this.#probe(account, jid);
       }
+      for (const jid of this.#watchersAt(roster, address)) if (audience.includes(jid)) post.sendCurrent(account, jid);
     });
+  }
+
+  /**
+   * The server has given somebody a contact, or taken it back: what they may know of each other now they are told. Each side of two who
+   * see each other is told of by the other's roster; where only one has a contact, it is told of both ways here.
+   */
+  follow({ account, before, after: now }: GivenChange): Maybe<void> {
+    const { post, rosters } = this.#parts;
+    const contact = Jid.parse(now.jid);
+    const isShown = now.isSubscriber || rosters.isWatched(account.local, now.jid);
+    if (before.isSubscriber && !isShown) post.sendUnavailable(account, contact);
+    const isOneWay = (now.given ?? before.given)?.state === STATE.to;
+    if (before.isSubscribedTo && !now.isSubscribedTo && isOneWay && contact.domain === account.domain) {
+      post.sendUnavailable(contact, account);
+    }
+    if (post.available(account.bare).length === 0) return;
+    return this.#with(account, (_, audience) => {
+      if (!audience.includes(contact)) return;
+      if (!before.isSubscriber && now.isSubscriber) post.sendCurrent(account, contact);
+      if (!before.isSubscribedTo && now.isSubscribedTo && isOneWay) this.#probe(account, contact);
+    });
+  }
+
+  #probe(account: Jid, contact: Jid): void {
+    const { post } = this.#parts;
+    for (const client of post.available(account.bare)) void post.send(PROBE, client.jid, contact);
+  }
+
+  /** Whether a bare JID is told of an account's presence, where it is not hidden from them. */
+  #isTold(roster: Roster, bare: string): boolean {
+    return roster.get(bare)?.isSubscriber === true || this.#parts.rosters.isWatched(roster.username, bare);
+  }
+
+  /** Those who are told of it though they are not in the roster. */
+  *#watchers(roster: Roster): Iterable<Jid> {
+    for (const bare of this.#parts.rosters.watchersOf(roster.username)) {
+      if (!roster.get(bare)?.isSubscriber) yield Jid.parse(bare);
+    }
+  }
+
+  #watchersAt(roster: Roster, address: Jid): readonly Jid[] {
+    const found: Jid[] = [];
+    for (const jid of this.#watchers(roster)) {
+      // For one entity of theirs, that one alone.
+      if (isAt(address, jid)) found.push(jid);
+      else if (address.bare === jid.bare) found.push(address);
+    }
+    return found;
   }
 
   #with(account: Jid, next: (roster: Roster, audience: Audience) => Maybe<void>): Maybe<void> {
@@ -159,6 +209,7 @@ export class Broadcaster {
       const to = Jid.parse(contact.jid);
       if (audience.includes(to)) void post.send(stanza, session.jid, to);
     }
+    for (const to of this.#watchers(roster)) if (audience.includes(to)) void post.send(stanza, session.jid, to);
   }
 
   /** Asks the contacts for their presence (RFC 6121 section 4.3.1), or once more to be allowed to see it (section 3.1.2). */

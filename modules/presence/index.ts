@@ -37,6 +37,8 @@ export interface PresenceApi {
   hideFrom(account: Jid, address: Jid): Maybe<void>;
   /** Tells whoever is meant by an address that the account is here, where they may know and are not hidden from, and asks for theirs. */
   showTo(account: Jid, address: Jid): Maybe<void>;
+  /** Broadcasts the presence of an available client once more, in the form that the session has now. */
+  renew(session: Session): Maybe<void>;
 }
 
 export default defineModule({
@@ -80,6 +82,7 @@ export default defineModule({
     on(signals.sessionClosed, withdraw);
     on(hooks.accountDeleting, ({ username }) => subscriptions.endAll(Jid.of(username, domain)), Priority.serve);
     on(rosters.removed, ({ account, contact }) => subscriptions.end(account, contact));
+    on(rosters.given, (change) => broadcaster.follow(change));
 
     function offerPreapproval({ stream, features }: FeaturesOffer): void {
       if (stream.username !== undefined) features.push(xml('sub', NS_PREAPPROVAL));
@@ -122,7 +125,8 @@ export default defineModule({
     function answer({ from, to }: Envelope): Maybe<Verdict> {
       return after(rosters.of(to.local), (contacts) => {
         const contact = contacts.get(from.bare);
-        if (from.bare === to.bare || contact?.isSubscriber) answerSubscriber(from, to);
+        const mayKnow = from.bare === to.bare || contact?.isSubscriber || rosters.isWatched(to.local, from.bare);
+        if (mayKnow) answerSubscriber(from, to);
         // A request that waits for an answer is not to be taken back by the one who asked.
         else if (!contact?.isPending) void post.send(UNSUBSCRIBED, to.bareJid, from.bareJid);
         return HANDLED;
@@ -143,6 +147,7 @@ export default defineModule({
       audience,
       hideFrom: (account, address) => broadcaster.hideFrom(account, address),
       showTo: (account, address) => broadcaster.showTo(account, address),
+      renew: (session) => (session.presence ? broadcaster.announce(session, session.presence) : undefined),
     };
   },
 });

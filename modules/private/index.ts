@@ -24,10 +24,24 @@ export interface PrivateChange {
   readonly xmlns: string;
 }
 
+/** Keeps something elsewhere than here. Whoever changes it otherwise than by `write` tells `changed`. */
+export interface PrivateKeeper {
+  /** What an account keeps. `rest` is what is kept here all the same. */
+  read(username: string, rest: Element | undefined): Promise<Element | undefined>;
+  /** Keeps it, and returns what is to be kept here. Rejects with StanzaError when it cannot be kept. */
+  write(username: string, element: Element): Promise<Element | undefined>;
+}
+
 /** What other modules get from this one. */
 export interface PrivateApi {
   /** What an account keeps under this name and namespace; undefined when that is nothing. */
   read(username: string, name: string, xmlns: string): Promise<Element | undefined>;
+  /** What of that is kept here, though a module keeps the rest. */
+  kept(username: string, name: string, xmlns: string): Promise<Element | undefined>;
+  /** Keeps something here; nothing when it is undefined. */
+  keep(username: string, what: { readonly name: string; readonly xmlns: string }, element: Element | undefined): Promise<void>;
+  /** Lets a module keep what has this name and namespace. Returns what takes that back. Throws when another one does. */
+  provide(name: string, xmlns: string, keeper: PrivateKeeper): () => void;
   /** Told once a change is durable. */
   readonly changed: Signal<PrivateChange>;
 }
@@ -47,6 +61,8 @@ export default defineModule({
   setup({ config, hooks, iq, log, on, stores: { items } }): PrivateApi {
     const changed = new Signal<PrivateChange>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
 
+    const keepers = new Map<string, PrivateKeeper>();
+
     iq.get('self', NS, 'query', show);
     iq.set('self', NS, 'query', change);
     on(hooks.iqReceived, refuse, Priority.guard);
@@ -55,8 +71,20 @@ export default defineModule({
       const [asked, second] = payload.getChildElements();
       // XEP-0049 section 2.3; the condition it names (`bad-format`) is none of RFC 6120.
       if (!asked || second) throw new StanzaError('bad-request', { text: 'Exactly one thing can be asked for' });
-      const text = await items.get(from.local, keyOf(asked));
-      return xml('query', NS, text === undefined ? xml(asked.getName(), asked.getNS() ?? '') : readElement(text));
+      keyOf(asked);
+      const kept = await read(from.local, asked.getName(), asked.getNS() ?? '');
+      return xml('query', NS, kept ?? xml(asked.getName(), asked.getNS() ?? ''));
+    }
+
+    async function read(username: string, name: string, xmlns: string): Promise<Element | undefined> {
+      const there = await kept(username, name, xmlns);
+      const keeper = keepers.get(`${name} ${xmlns}`);
+      return keeper ? keeper.read(username, there) : there;
+    }
+
+    async function kept(username: string, name: string, xmlns: string): Promise<Element | undefined> {
+      const text = await items.get(username, `${name} ${xmlns}`);
+      return text === undefined ? undefined : readElement(text);
     }
 
     async function change({ from, payload }: Query): Promise<void> {
@@ -65,6 +93,11 @@ export default defineModule({
       const changes = new Map<string, string | undefined>();
       for (const element of given) changes.set(keyOf(element), isEmpty(element) ? undefined : writeElement(element));
       checkLimits(await items.entries(from.local), changes);
+      for (const element of given) {
+        const keeper = keepers.get(keyOf(element));
+        const rest = keeper && (await keeper.write(from.local, element));
+        if (keeper) changes.set(keyOf(element), rest && !isEmpty(rest) ? writeElement(rest) : undefined);
+      }
       await items.update(from.local, changes);
       for (const xmlns of new Set(given.map((element) => element.getNS() ?? ''))) changed.emit({ username: from.local, xmlns });
     }
@@ -85,9 +118,16 @@ export default defineModule({
     }
 
     return {
-      async read(username, name, xmlns) {
-        const text = await items.get(username, `${name} ${xmlns}`);
-        return text === undefined ? undefined : readElement(text);
+      read,
+      kept,
+      async keep(username, { name, xmlns }, element) {
+        await items.update(username, new Map([[`${name} ${xmlns}`, element && writeElement(element)]]));
+      },
+      provide(name, xmlns, keeper) {
+        const key = `${name} ${xmlns}`;
+        if (keepers.has(key)) throw new Error(`two modules keep {${xmlns}}${name}`);
+        keepers.set(key, keeper);
+        return () => void keepers.delete(key);
       },
       changed,
     };

@@ -23,6 +23,23 @@ const VISIBLE = STATE.to | STATE.from | STATE.ask | STATE.approved;
 const SUBSCRIPTIONS: readonly Subscription[] = ['none', 'to', 'from', 'both'];
 const NO_GROUPS: readonly string[] = [];
 
+/** What somebody else than the owner makes of a contact: the host, by groups that are the same for many. */
+export interface Given {
+  /** `to`, `from` or both of STATE. */
+  readonly state: number;
+  /** At least one. */
+  readonly groups: readonly string[];
+}
+
+/** What there is to say of a contact besides its address. */
+interface ContactParts {
+  readonly state?: number;
+  readonly revision?: number;
+  readonly name?: string | undefined;
+  readonly groups?: readonly string[];
+  readonly given?: Given | undefined;
+}
+
 /** What a roster store keeps of one contact. */
 export interface StoredContact {
   readonly subscription: Subscription;
@@ -33,52 +50,62 @@ export interface StoredContact {
   readonly gone?: true;
   readonly name?: string;
   readonly groups?: readonly string[];
+  readonly given?: { readonly subscription: Subscription; readonly groups: readonly string[] };
   readonly revision: number;
 }
 
-/** One contact of a roster. Never changes: an edit makes another one. */
+/**
+ * One contact of a roster: what its owner has made of it, and over that what it is given to be. Never changes: an edit makes another one.
+ * What is given hides nothing of the owner's own, which is still there when it is taken back.
+ */
 export class Contact {
   /** Its bare JID. */
   readonly jid: string;
-  /** Parts of STATE. */
+  /** Parts of STATE: the owner's own. */
   readonly state: number;
   /** The change of the roster that clients saw last of it; 0 when they have seen none. */
   readonly revision: number;
   /** What the owner calls it. */
   readonly name: string | undefined;
+  /** The owner's own. */
   readonly groups: readonly string[];
+  /** Undefined for most contacts: those that the owner alone has made. */
+  readonly given: Given | undefined;
 
-  constructor(jid: string, state = 0, revision = 0, name: string | undefined = undefined, groups = NO_GROUPS) {
+  constructor(jid: string, { state = 0, revision = 0, name, groups = NO_GROUPS, given }: ContactParts = {}) {
     this.jid = jid;
     this.state = (state & VISIBLE) === 0 ? state : state | STATE.listed;
     this.revision = revision;
     this.name = name;
     this.groups = groups.length === 0 ? NO_GROUPS : groups;
+    this.given = given;
   }
 
   /** A contact as the store has kept it. */
   static restore(jid: string, stored: StoredContact): Contact {
+    const { revision, name, groups = NO_GROUPS } = stored;
     let state = SUBSCRIPTIONS.indexOf(stored.subscription);
     if (stored.ask) state |= STATE.ask;
     if (stored.pending) state |= STATE.pending;
     if (stored.approved) state |= STATE.approved;
     if (!stored.gone) state |= STATE.listed;
-    return new Contact(jid, state, stored.revision, stored.name, stored.groups);
+    const given = stored.given && { state: SUBSCRIPTIONS.indexOf(stored.given.subscription), groups: stored.given.groups };
+    return new Contact(jid, { state, revision, name, groups, given });
   }
 
   /** As clients see it. */
   get subscription(): Subscription {
-    return SUBSCRIPTIONS[this.state & 3]!;
+    return SUBSCRIPTIONS[this.#seen & 3]!;
   }
 
   /** Whether it may see the owner's presence. */
   get isSubscriber(): boolean {
-    return (this.state & STATE.from) !== 0;
+    return (this.#seen & STATE.from) !== 0;
   }
 
   /** Whether the owner may see its presence. */
   get isSubscribedTo(): boolean {
-    return (this.state & STATE.to) !== 0;
+    return (this.#seen & STATE.to) !== 0;
   }
 
   /** Whether the owner has asked for its presence and has no answer yet. */
@@ -93,58 +120,85 @@ export class Contact {
 
   /** Whether clients see it in the roster. */
   get isListed(): boolean {
+    return (this.#seen & STATE.listed) !== 0;
+  }
+
+  /** Whether it would be in the roster if nobody but the owner had a say in that. */
+  get isOwn(): boolean {
     return (this.state & STATE.listed) !== 0;
+  }
+
+  /** The state as clients see it. */
+  get #seen(): number {
+    const { state, given } = this;
+    return given ? state | given.state | STATE.listed : state;
+  }
+
+  /** The groups as clients see them: the given ones first. */
+  get #allGroups(): readonly string[] {
+    const { groups, given } = this;
+    if (!given) return groups;
+    return groups.length === 0 ? given.groups : [...new Set([...given.groups, ...groups])];
   }
 
   /** The same contact in another state; itself when that is the one it has. */
   withState(state: number): Contact {
-    return state === this.state ? this : new Contact(this.jid, state, this.revision, this.name, this.groups);
+    return state === this.state ? this : new Contact(this.jid, { ...this, state });
   }
 
-  /** The same contact under another name and in other groups. */
+  /**
+   * The same contact under another name and in other groups. One that is given does not become the owner's own by that: clients that
+   * change its name send the given groups back as well.
+   */
   named(name: string | undefined, groups: readonly string[]): Contact {
-    return new Contact(this.jid, this.state | STATE.listed, this.revision, name, groups);
+    const { given } = this;
+    if (!given) return new Contact(this.jid, { ...this, state: this.state | STATE.listed, name, groups });
+    return new Contact(this.jid, { ...this, name, groups: groups.filter((group) => !given.groups.includes(group)) });
+  }
+
+  /** The same contact with something else given, or nothing; itself when that is what it has. The name and groups of the owner stay. */
+  withGiven(given: Given | undefined): Contact {
+    const old = this.given;
+    if (old === given || (old && given && old.state === given.state && areSame(old.groups, given.groups))) return this;
+    return new Contact(this.jid, { ...this, given });
   }
 
   /** As it was told to clients with this revision. */
   revised(revision: number): Contact {
-    return new Contact(this.jid, this.state, revision, this.name, this.groups);
+    return new Contact(this.jid, { ...this, revision });
   }
 
   /** What is left of it outside of the roster: the revision, so that clients learn that it has gone. */
   removed(): Contact {
-    return new Contact(this.jid, 0, this.revision);
+    return new Contact(this.jid, { revision: this.revision, given: this.given });
   }
 
   /** Whether clients can tell it from the other one. */
   differsFrom(other: Contact): boolean {
     const seen = VISIBLE | STATE.listed;
-    return (
-      (this.state & seen) !== (other.state & seen) ||
-      this.name !== other.name ||
-      this.groups.length !== other.groups.length ||
-      this.groups.some((group, i) => group !== other.groups[i])
-    );
+    if ((this.#seen & seen) !== (other.#seen & seen)) return true;
+    return this.isListed && (this.name !== other.name || !areSame(this.#allGroups, other.#allGroups));
   }
 
   /** Whether there is anything to keep of it. */
   get isKept(): boolean {
-    return (this.state & (STATE.listed | STATE.pending)) !== 0 || this.revision > 0;
+    return (this.#seen & (STATE.listed | STATE.pending)) !== 0 || this.revision > 0;
   }
 
   /** As the store keeps it; undefined when there is nothing to keep. */
   toStored(): StoredContact | undefined {
-    const { state, name, groups, revision } = this;
+    const { state, name, groups, given, revision } = this;
     if (!this.isKept) return undefined;
     return {
-      subscription: this.subscription,
+      subscription: SUBSCRIPTIONS[state & 3]!,
       revision,
       ...(this.isAsked && { ask: true }),
       ...(this.isPending && { pending: true }),
       ...((state & STATE.approved) !== 0 && { approved: true }),
-      ...(!this.isListed && { gone: true }),
+      ...(!this.isOwn && { gone: true }),
       ...(name !== undefined && { name }),
       ...(groups.length > 0 && { groups }),
+      ...(given && { given: { subscription: SUBSCRIPTIONS[given.state & 3]!, groups: given.groups } }),
     };
   }
 
@@ -152,9 +206,13 @@ export class Contact {
   toItem(): Element {
     const { jid, state, name } = this;
     if (!this.isListed) return xml('item', { jid, subscription: 'remove' });
-    const ask = this.isAsked ? 'subscribe' : undefined;
+    const ask = this.isAsked && !this.isSubscribedTo ? 'subscribe' : undefined;
     const approved = (state & STATE.approved) !== 0 ? 'true' : undefined;
-    const groups = this.groups.map((group) => xml('group', {}, group));
+    const groups = this.#allGroups.map((group) => xml('group', {}, group));
     return xml('item', { jid, name, subscription: this.subscription, ask, approved }, ...groups);
   }
+}
+
+function areSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((group, i) => group === others[i]);
 }

@@ -21,11 +21,13 @@ import {
   xml,
 } from '#core';
 import type { Contact } from './contact.ts';
+import { type ContactSource, type GivenChange, GivenContacts } from './given.ts';
 import { readRequest } from './request.ts';
 import { Roster, type RosterParts, type StoredRoster } from './roster.ts';
 import { Rosters } from './rosters.ts';
 
-export { Contact, STATE, type Subscription } from './contact.ts';
+export { Contact, type Given, STATE, type Subscription } from './contact.ts';
+export type { ContactSource, GivenChange } from './given.ts';
 export type { Change, ChangeOptions, Roster } from './roster.ts';
 
 const NS = 'jabber:iq:roster';
@@ -43,12 +45,25 @@ export interface Removal {
 export interface RosterApi {
   /** The roster of a local account; at once when it is in memory, as it is while the account is online. */
   of(username: string): Maybe<Roster>;
-  /** Whether this entity may see the presence of a local account: the account itself, and its subscribers. */
+  /** Whether this entity may see the presence of a local account: the account itself, its subscribers, and who watches it. */
   sharesPresence(username: string, entity: Jid): Maybe<boolean>;
   /** The clients of an account that have asked for its roster (RFC 6121 section 2.2). */
   interested(bare: string): readonly Resource[];
   /** Told once a removal is durable and clients know. */
   readonly removed: Signal<Removal>;
+  /**
+   * Lets a source give contacts to accounts that they have not made themselves; returns what takes it back. They are merged with the
+   * owners' own, and cannot be removed by them. Rosters in memory have them once the source has asked for a `refresh`.
+   */
+  provide(source: ContactSource): () => void;
+  /** What the source gives to these accounts has changed, or to all. Resolves when clients that are online have been told. */
+  refresh(usernames?: readonly string[]): Promise<void>;
+  /** Told of a contact that somebody was given, or is given no more; by what `provide` and `refresh` do, once all of that is durable. */
+  readonly given: Signal<GivenChange>;
+  /** Bare JIDs that see an account's presence and are not among its contacts, so far as they are online. */
+  watchersOf(username: string): Iterable<string>;
+  /** Whether a bare JID is one of those, online or not. */
+  isWatched(username: string, bare: string): boolean;
 }
 
 export default defineModule({
@@ -74,16 +89,22 @@ export default defineModule({
   /** Of each user: contacts by bare JID, and what concerns the whole. */
   stores: { contacts: mapStore<StoredRoster>() },
 
-  setup({ config, domain, hooks, iq, log, on, router, signals, slot, stores: { contacts } }): RosterApi {
+  setup({ config, defer, domain, hooks, iq, log, on, router, signals, slot, stores: { contacts } }): RosterApi {
     const parts: RosterParts = { store: contacts, limits: config, push };
     const isOnline = (username: string) => router.resources(`${username}@${domain}`).length > 0;
-    const rosters = new Rosters(config.cached, (username) => Roster.load(username, parts), isOnline);
+    const report = (signal: string, error: unknown) => log.error('a listener failed', { signal, error });
+    const load = (username: string): Promise<Roster> => Roster.load(username, parts).then((roster) => given.complete(roster));
+    const rosters = new Rosters(config.cached, load, isOnline);
+    const given = new GivenContacts({ rosters, jidOf: (username) => Jid.of(username, domain), report });
     const interest = slot(() => false, { write: Boolean, read: Boolean });
-    const removed = new Signal<Removal>('removed', (signal, error) => log.error('a listener failed', { signal, error }));
+    const removed = new Signal<Removal>('removed', report);
+    /** Clients that are about to be sent what they have missed, and that. */
+    const catchingUp = new Map<Session, Stanza[]>();
 
     on(hooks.streamFeatures, offerVersions, Priority.serve);
     on(hooks.iqReceived, refuseOthers, Priority.guard);
     on(signals.accountDeleted, ({ username }) => rosters.drop(username));
+    defer(() => given.stop());
     iq.get('self', NS, 'query', show);
     iq.set('self', NS, 'query', edit);
 
@@ -105,7 +126,8 @@ export default defineModule({
       const known: unknown = payload.attrs['ver'];
       const session = isSession(origin) ? origin : undefined;
       return after(rosters.get(from.local), (roster): Element | void => {
-        if (session && typeof known === 'string' && roster.changesSince(known)) return catchUp(session, roster, known);
+        const missed = session && typeof known === 'string' ? roster.changesSince(known) : undefined;
+        if (session && missed) return catchUp(session, roster, missed);
         if (session) interest.set(session, true);
         const ver = known === undefined ? undefined : roster.version;
         const items = [...roster.contacts].filter(({ isListed }) => isListed).map((contact) => contact.toItem());
@@ -113,11 +135,15 @@ export default defineModule({
       });
     }
 
-    /** RFC 6121 section 2.6.3: an empty result, and behind it a push for each change. Until then no others, to keep their order. */
-    function catchUp(session: Session, roster: Roster, known: string): void {
+    /** RFC 6121 section 2.6.3: an empty result, and behind it a push for each change, with those that come until then at the end. */
+    function catchUp(session: Session, roster: Roster, missed: readonly Contact[]): void {
+      const pushes = missed.map((contact) => writePush(roster, contact));
+      catchingUp.set(session, pushes);
       setImmediate(() => {
+        // Another request may have come in the same turn, and has the same answer.
+        if (catchingUp.get(session) === pushes) catchingUp.delete(session);
         if (session.isClosed) return;
-        for (const contact of roster.changesSince(known) ?? []) fanOut(writePush(roster, contact), [session]);
+        for (const stanza of pushes) fanOut(stanza, [session]);
         interest.set(session, true);
       });
     }
@@ -133,13 +159,16 @@ export default defineModule({
     async function remove(from: Jid, roster: Roster, jid: Jid): Promise<void> {
       const { before } = await roster.change(jid.bare, (contact) => {
         if (!contact.isListed) throw new StanzaError('item-not-found');
+        if (contact.given) throw new StanzaError('not-allowed', { text: 'This contact is in a group of the server' });
         return contact.removed();
       });
       removed.emit({ account: from.bareJid, contact: before });
     }
 
     function push(roster: Roster, contact: Contact): void {
-      const clients = interested(Jid.of(roster.username, domain).bare);
+      const { bare } = Jid.of(roster.username, domain);
+      for (const [session, pushes] of catchingUp) if (session.jid.bare === bare) pushes.push(writePush(roster, contact));
+      const clients = interested(bare).filter((client) => !isSession(client) || !catchingUp.has(client));
       if (clients.length > 0) fanOut(writePush(roster, contact), clients);
     }
 
@@ -151,10 +180,18 @@ export default defineModule({
       of: (username) => rosters.get(username),
       sharesPresence(username, entity) {
         if (entity.domain === domain && entity.local === username) return true;
-        return after(rosters.get(username), (roster) => roster.get(entity.bare)?.isSubscriber === true);
+        return after(
+          rosters.get(username),
+          (roster) => roster.get(entity.bare)?.isSubscriber === true || given.isWatched(username, entity.bare),
+        );
       },
       interested,
       removed,
+      provide: (source) => given.provide(source),
+      refresh: (usernames) => given.refresh(usernames),
+      given: given.changed,
+      watchersOf: (username) => given.watchersOf(username),
+      isWatched: (username, bare) => given.isWatched(username, bare),
     };
   },
 });

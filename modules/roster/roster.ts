@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type MapStore, StanzaError } from '#core';
-import { Contact, type StoredContact } from './contact.ts';
+import { Contact, type Given, type StoredContact } from './contact.ts';
 
 /** Where the store keeps what concerns the whole roster: a key that is no JID. */
 const HEAD = '/';
@@ -8,6 +8,7 @@ const HEAD = '/';
 const MAX_REMOVED = 100;
 /** Addresses are keys of the store, and databases bound those. Nobody's address is that long. */
 const MAX_JID_BYTES = 1024;
+const NOTHING: Promise<readonly Change[]> = Promise.resolve([]);
 /** The epoch of a roster that was never written. */
 const UNWRITTEN = '0';
 
@@ -50,6 +51,12 @@ export interface ChangeOptions {
   readonly alwaysPush?: boolean;
 }
 
+interface Edit {
+  readonly before: Contact;
+  readonly edited: Contact;
+  readonly isSeen: boolean;
+}
+
 /** The contacts of one account, in memory. What it shows is durable; edits happen one after the other. */
 export class Roster {
   /** The account. */
@@ -60,6 +67,9 @@ export class Roster {
   #floor = 0;
   #revision = 0;
   #listed = 0;
+  /** Those of them that the owner has made: what is given to them does not fill the roster. */
+  #own = 0;
+  #given = 0;
   #pending = 0;
   #tail: Promise<void> | undefined = undefined;
   #isGone = false;
@@ -127,7 +137,25 @@ export class Roster {
    * fails; then nothing has changed.
    */
   change(jid: string, edit: (before: Contact) => Contact, options: ChangeOptions = {}): Promise<Change> {
-    const turn = (this.#tail ?? Promise.resolve()).then(() => this.#change(jid, edit, options));
+    return this.#inTurn(() => this.#change(jid, edit, options));
+  }
+
+  /**
+   * Makes these the contacts that the owner is given, by bare JID, once the edits before are done. Resolves with what has changed, when
+   * that is durable and clients have been told; rejects as `change` does.
+   */
+  give(given: ReadonlyMap<string, Given>): Promise<readonly Change[]> {
+    if (given.size === 0 && this.#given === 0 && !this.isBusy) return NOTHING;
+    return this.#inTurn(() => this.#give(given));
+  }
+
+  /** Ends it because its account was deleted: edits that are under way leave nothing behind. */
+  end(): void {
+    this.#isGone = true;
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const turn = (this.#tail ?? Promise.resolve()).then(task);
     const tail: Promise<void> = turn
       .then(
         () => {},
@@ -140,50 +168,72 @@ export class Roster {
     return turn;
   }
 
-  /** Ends it because its account was deleted: edits that are under way leave nothing behind. */
-  end(): void {
-    this.#isGone = true;
-  }
-
   async #change(jid: string, edit: (before: Contact) => Contact, options: ChangeOptions): Promise<Change> {
     if (this.#isGone) throw new StanzaError('item-not-found');
     const before = this.#contacts.get(jid) ?? new Contact(jid);
     const edited = edit(before);
     if (edited === before) return { before, after: before };
     this.#checkLimits(before, edited);
-    const isSeen = options.alwaysPush || edited.differsFrom(before);
-    const after = isSeen ? edited.revised(this.#revision + 1) : edited;
+    const isSeen = options.alwaysPush === true || edited.differsFrom(before);
+    const [change] = await this.#apply([{ before, edited, isSeen }], options);
+    return change!;
+  }
+
+  async #give(given: ReadonlyMap<string, Given>): Promise<readonly Change[]> {
+    if (this.#isGone) throw new StanzaError('item-not-found');
+    const edits: Edit[] = [];
+    const note = (before: Contact, wanted: Given | undefined) => {
+      const edited = before.withGiven(wanted);
+      if (edited !== before) edits.push({ before, edited, isSeen: edited.differsFrom(before) });
+    };
+    for (const contact of this.#contacts.values()) if (contact.given && !given.has(contact.jid)) note(contact, undefined);
+    for (const [jid, wanted] of given) note(this.#contacts.get(jid) ?? new Contact(jid), wanted);
+    return edits.length === 0 ? [] : this.#apply(edits, {});
+  }
+
+  /** Writes edits, all or none, and tells of them in this order. */
+  async #apply(edits: readonly Edit[], { onDurable }: ChangeOptions): Promise<readonly Change[]> {
+    let revision = this.#revision;
+    const changes = edits.map(({ before, edited, isSeen }) => ({
+      before,
+      after: isSeen ? edited.revised(++revision) : edited,
+      isSeen,
+    }));
     const head = this.#epoch === UNWRITTEN ? { epoch: randomBytes(6).toString('hex'), floor: 0 } : undefined;
-    const { forgotten, floor } = this.#forget(after);
-    await this.#write([after, ...forgotten], floor > this.#floor ? { epoch: this.#epoch, floor } : head);
+    const { forgotten, floor } = this.#forget(changes.map(({ after }) => after));
+    // What is forgotten may be what has just been removed, and then is written as that.
+    const contacts = [...changes.map(({ after }) => after), ...forgotten];
+    await this.#write(contacts, head || floor > this.#floor ? { epoch: head?.epoch ?? this.#epoch, floor } : undefined);
     this.#floor = floor;
     if (head) this.#epoch = head.epoch;
-    for (const contact of [after, ...forgotten]) this.#put(contact);
-    const change = { before, after };
-    options.onDurable?.(change);
-    if (isSeen) this.#parts.push(this, after);
-    return change;
+    for (const contact of contacts) this.#put(contact);
+    for (const { before, after, isSeen } of changes) {
+      onDurable?.({ before, after });
+      if (isSeen) this.#parts.push(this, after);
+    }
+    return changes;
   }
 
   #checkLimits(before: Contact, after: Contact): void {
     if (Buffer.byteLength(after.jid) > MAX_JID_BYTES)
       throw new StanzaError('not-acceptable', { text: 'The address is too long' });
     const { maxContacts, maxRequests } = this.#parts.limits;
-    const isFull = after.isListed && !before.isListed && this.#listed >= maxContacts;
+    const isFull = after.isOwn && !before.isOwn && this.#own >= maxContacts;
     if (isFull || (after.isPending && !before.isPending && this.#pending >= maxRequests)) {
       throw new StanzaError('resource-constraint', { type: 'cancel', text: 'The roster is full' });
     }
   }
 
-  /** The removals that are no longer remembered once this one has been added. */
-  #forget(added: Contact): { forgotten: readonly Contact[]; floor: number } {
-    if (added.isListed || added.revision === 0) return { forgotten: [], floor: this.#floor };
-    const removed = [...this.#contacts.values()].filter(
-      (contact) => !contact.isListed && contact.revision > 0 && contact.jid !== added.jid,
-    );
-    const tooMany = removed.length + 1 - MAX_REMOVED;
+  /** The removals that are no longer remembered once these contacts are as they are now. */
+  #forget(changed: readonly Contact[]): { forgotten: readonly Contact[]; floor: number } {
+    const isRemoval = (contact: Contact) => !contact.isListed && contact.revision > 0;
+    const added = changed.filter(isRemoval);
+    if (added.length === 0) return { forgotten: [], floor: this.#floor };
+    const jids = new Set(changed.map(({ jid }) => jid));
+    const removed = [...this.#contacts.values()].filter((contact) => isRemoval(contact) && !jids.has(contact.jid));
+    const tooMany = removed.length + added.length - MAX_REMOVED;
     if (tooMany <= 0) return { forgotten: [], floor: this.#floor };
-    const oldest = removed.sort((a, b) => a.revision - b.revision).slice(0, tooMany);
+    const oldest = [...removed, ...added].sort((a, b) => a.revision - b.revision).slice(0, tooMany);
     return { forgotten: oldest.map((contact) => contact.revised(0)), floor: oldest.at(-1)!.revision };
   }
 
@@ -208,6 +258,8 @@ export class Roster {
   #put(contact: Contact): void {
     const old = this.#contacts.get(contact.jid);
     this.#listed += Number(contact.isListed) - Number(old?.isListed ?? false);
+    this.#own += Number(contact.isOwn) - Number(old?.isOwn ?? false);
+    this.#given += Number(contact.given !== undefined) - Number(old?.given !== undefined);
     this.#pending += Number(contact.isPending) - Number(old?.isPending ?? false);
     if (contact.revision > this.#revision) this.#revision = contact.revision;
     if (contact.isKept) this.#contacts.set(contact.jid, contact);

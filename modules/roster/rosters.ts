@@ -37,6 +37,16 @@ export class Rosters {
     return loading;
   }
 
+  /** The usernames of those in memory. */
+  get loaded(): readonly string[] {
+    return [...this.#loaded.keys()];
+  }
+
+  /** The roster of an account where it is in memory, or on its way there. */
+  peek(username: string): Maybe<Roster> | undefined {
+    return this.#loaded.get(username);
+  }
+
   /** Forgets the roster of a deleted account. */
   drop(username: string): void {
     const found = this.#loaded.get(username);

@@ -14,6 +14,7 @@ export const GROUPS = [
   'ws',
   'idle',
   'presence',
+  'pep',
   'login',
   'resume',
   'memory',
@@ -157,6 +158,18 @@ function join(occupants: number): Scenario {
   };
 }
 
+/** What one account publishes for its contacts, and what is in nodes. */
+function nodes(name: 'greet' | 'items' | 'pep', clients: number, ...options: readonly string[]): Scenario {
+  return {
+    name,
+    groups: ['pep'],
+    // With each item Prosody writes all of them anew: for the ten thousand it takes a quarter of an hour.
+    servers: ['parlance', ...(name === 'items' ? (['ejabberd'] as const) : RIVALS)],
+    accounts: clients,
+    options: (size) => ['--scenario', name, ...timed({ ...size, clients }), ...options],
+  };
+}
+
 function login(name: string, groups: readonly Group[], ...options: readonly string[]): Scenario {
   return {
     name,
@@ -187,6 +200,14 @@ export const STAGES: readonly Stage[] = [
         contacts: CONTACTS,
         options: (size) => ['--scenario', 'presence', ...timed(size), '--contacts', String(CONTACTS), '--senders', '20'],
       },
+    ],
+  },
+  {
+    load: 'full',
+    scenarios: [
+      nodes('pep', 501),
+      nodes('greet', 301, '--rounds', '5'),
+      nodes('items', 1, '--messages', '10000', '--page', '50'),
     ],
   },
   { load: 'low', scenarios: [open(2000), open(5000)] },
@@ -304,6 +325,11 @@ export const ROWS: readonly Row[] = [
   delivery('one-to-one, WebSocket', 'ws', 'pairs-ws', TWICE),
   delivery('one-to-one, 2000 online', 'idle', 'pairs-idle', TWICE),
   delivery('presence, 20 contacts', 'presence', 'presence'),
+  delivery('published to 500 contacts', 'pep', 'pep'),
+  { ...cost('log-in, 300 contacts with avatars', 'pep', 'greet', 'srv_cpu_ms_per_login'), rivalGoal: EQUAL },
+  { ...cost('... and what it is sent', 'pep', 'greet', 'kib_per_login'), unit: 'KiB', rivalGoal: EQUAL },
+  { ...cost('publication, 10,000 items', 'pep', 'items', 'srv_cpu_us_per_publication'), unit: 'µs' },
+  cost('page of 50 of 10,000 items', 'pep', 'items', 'srv_cpu_ms_per_page'),
   loginCost('login, PLAIN', 'login-plain'),
   loginCost('login, SCRAM-SHA-1', 'login-scram'),
   loginCost('login, PLAIN over TLS', 'login-tls'),

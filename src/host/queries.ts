@@ -1,6 +1,7 @@
 import type { Maybe } from '../hooks.ts';
 import type { Envelope } from '../stanza/envelope.ts';
 import type { Element } from '../xml/element.ts';
+import type { XmlText } from '../xml/text.ts';
 
 /**
  * Whom an IQ asks. server: the host itself. account: a local user's bare JID, by anyone. self: the sender's own account
@@ -18,7 +19,7 @@ export interface Query {
 }
 
 /** Returns the payload of the result (nothing for an empty result) or throws a StanzaError. */
-export type QueryHandler = (query: Query) => Maybe<Element | void>;
+export type QueryHandler = (query: Query) => Maybe<Element | XmlText | void>;
 
 interface Targets {
   server: QueryHandler | undefined;

@@ -1,5 +1,6 @@
 import announce from '../../modules/announce/index.ts';
 import blocking from '../../modules/blocking/index.ts';
+import bookmarks from '../../modules/bookmarks/index.ts';
 import caps from '../../modules/caps/index.ts';
 import carbons from '../../modules/carbons/index.ts';
 import commands from '../../modules/commands/index.ts';
@@ -21,14 +22,18 @@ import mucModeration from '../../modules/muc-moderation/index.ts';
 import mucSearch from '../../modules/muc-search/index.ts';
 import mucVcard from '../../modules/muc-vcard/index.ts';
 import offline from '../../modules/offline/index.ts';
+import pep from '../../modules/pep/index.ts';
 import ping from '../../modules/ping/index.ts';
 import presence from '../../modules/presence/index.ts';
 import privateStorage from '../../modules/private/index.ts';
+import pubsub from '../../modules/pubsub/index.ts';
 import push from '../../modules/push/index.ts';
 import register from '../../modules/register/index.ts';
 import roster from '../../modules/roster/index.ts';
+import sharedGroups from '../../modules/shared-groups/index.ts';
 import sm from '../../modules/sm/index.ts';
 import time from '../../modules/time/index.ts';
+import userSearch from '../../modules/user-search/index.ts';
 import vcard from '../../modules/vcard/index.ts';
 import version from '../../modules/version/index.ts';
 import webclient from '../../modules/webclient/index.ts';
@@ -37,6 +42,7 @@ import type { AnyModule } from './module.ts';
 const all: readonly AnyModule[] = [
   announce,
   blocking,
+  bookmarks,
   caps,
   carbons,
   commands,
@@ -58,14 +64,18 @@ const all: readonly AnyModule[] = [
   mucSearch,
   mucVcard,
   offline,
+  pep,
   ping,
   presence,
   privateStorage,
+  pubsub,
   push,
   register,
   roster,
+  sharedGroups,
   sm,
   time,
+  userSearch,
   vcard,
   version,
   webclient,

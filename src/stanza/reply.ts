@@ -1,10 +1,23 @@
 import { Element } from '../xml/element.ts';
 import { Stanza } from '../xml/stanza.ts';
+import { XmlText } from '../xml/text.ts';
+import { toWire } from '../xml/wire.ts';
 import type { Envelope } from './envelope.ts';
 import type { StanzaError } from './errors.ts';
 
 /** The result of an IQ (RFC 6120 section 8.2.3), with its addresses exchanged. */
-export function resultOf(env: Envelope, payload: Element | undefined): Stanza {
+export function resultOf(env: Envelope, payload: Element | XmlText | undefined): Stanza {
+  if (payload instanceof XmlText) {
+    const head = {
+      name: 'iq',
+      type: 'result',
+      id: env.stanza.id,
+      from: answerer(env),
+      to: env.from.full,
+      lang: undefined,
+    } as const;
+    return Stanza.written(head, toWire(payload.text));
+  }
   const iq = new Element('iq', { type: 'result', id: env.stanza.id, from: answerer(env), to: env.from.full });
   if (payload) iq.cnode(payload);
   return Stanza.of(iq);

@@ -17,6 +17,16 @@ export function readStanza(text: string): Stanza {
   return parseMessage(Buffer.from(text), LIMITS);
 }
 
+/** An element as XML text that stands alone: what is put together of texts that are kept need not be read to be sent. */
+export class XmlText {
+  /** Well-formed, with its namespaces declared. */
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /**
  * An element out of a stanza as XML text that stands alone, to be kept: its namespaces are declared where they begin. Throws
  * StanzaError `not-acceptable` for a prefix that is only declared outside of the stanza.

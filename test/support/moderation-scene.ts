@@ -81,7 +81,7 @@ export class ModerationScene {
 
   /** Runs a command with one form; returns what is told, or the error. */
   async run(probe: Probe, node: string, answers: Readonly<Record<string, string>> = {}, to = LOUNGE): Promise<string> {
-    const attrs = `xmlns='${COMMANDS}' node='parlance:rooms:1#${node}'`;
+    const attrs = `xmlns='${COMMANDS}' node='${node.includes('#') ? node : `parlance:rooms:1#${node}`}'`;
     const first = await probe.ask(`<iq type='set' to='${to}'><command ${attrs}/></iq>`);
     if (first.attrs['type'] === 'error') return errorIn(first)!;
     const shown = first.getChild('command')!;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
+import caps from '../../../modules/caps/index.ts';
 import disco from '../../../modules/disco/index.ts';
 import inbox from '../../../modules/inbox/index.ts';
 import type { Stored } from '../../../modules/mam/index.ts';
@@ -95,7 +96,7 @@ describe('inbox', () => {
   let host: TestHost;
   let juliet: Probe;
   beforeEach(async () => {
-    host = await startHost([archive, disco, mds, inbox], {
+    host = await startHost([archive, disco, caps, mds, inbox], {
       modules: { inbox: { maxPage: 3, maxUnread: 5, maxConversations: 10 } },
     });
     juliet = await host.online('juliet');

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import caps from '../../../modules/caps/index.ts';
+import disco from '../../../modules/disco/index.ts';
 import { Chats, type StoredMark } from '../../../modules/mds/chats.ts';
 import mds, { type MdsApi } from '../../../modules/mds/index.ts';
-import { Shelf } from '../../../modules/mds/shelf.ts';
 import { type AnyModule, defineModule, type MapStore, mapStore, option, Priority, sortableId } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
+import { Shelf } from '../../../src/shelf.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { conditionOf } from '../../support/answers.ts';
@@ -65,7 +67,7 @@ describe('mds: server assist', () => {
     juliet = await host.online('juliet');
     romeo = await host.online('romeo');
   };
-  beforeEach(() => start([mds, reader]));
+  beforeEach(() => start([disco, caps, mds, reader]));
   afterEach(() => host.stop());
 
   it('publishes what a message says, and takes it out before anybody sees or keeps it (XEP-0490 section 4.5.3)', async () => {
@@ -164,7 +166,7 @@ describe('mds: displayed markers', () => {
   let romeo: Probe;
   beforeEach(async () => {
     known.clear();
-    host = await startHost([archive, mds, reader]);
+    host = await startHost([archive, disco, caps, mds, reader]);
     juliet = await host.online('juliet');
     romeo = await host.online('romeo');
   });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
 import { hashLegacy } from '../../../modules/caps/hash.ts';
+import caps from '../../../modules/caps/index.ts';
+import disco from '../../../modules/disco/index.ts';
 import mds from '../../../modules/mds/index.ts';
 import { defineModule, firstIdAt, type ModuleContext, option, sortableId } from '../../../src/index.ts';
 import type { StoreSpecs } from '../../../src/storage/storage.ts';
@@ -88,7 +90,7 @@ describe('mds: notifications', () => {
   let one: Probe;
   let two: Probe;
   beforeEach(async () => {
-    host = await startHost([mds, sessions]);
+    host = await startHost([disco, caps, mds, sessions]);
     one = await host.online('juliet', 'one');
     two = await host.online('juliet', 'two');
   });
@@ -168,7 +170,7 @@ describe('mds: who is interested', () => {
   let one: Probe;
   let two: Probe;
   beforeEach(async () => {
-    host = await startHost([mds, sessions]);
+    host = await startHost([disco, caps, mds, sessions]);
     one = await host.online('juliet', 'one');
     two = await host.online('juliet', 'two');
   });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import caps from '../../../modules/caps/index.ts';
 import disco from '../../../modules/disco/index.ts';
 import mds, { type DisplayedChat, type MdsApi } from '../../../modules/mds/index.ts';
 import { defineModule, firstIdAt, option, sortableId } from '../../../src/index.ts';
@@ -60,7 +61,7 @@ describe('mds: the node', () => {
   let host: TestHost;
   let juliet: Probe;
   beforeEach(async () => {
-    host = await startHost([disco, mds], { modules: { mds: { maxChats: 100 } } });
+    host = await startHost([disco, caps, mds], { modules: { mds: { maxChats: 100 } } });
     juliet = await host.online('juliet');
   });
   afterEach(() => host.stop());
@@ -306,7 +307,7 @@ describe('mds: the displayed state', () => {
   beforeEach(async () => {
     changes.length = 0;
     slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
-    host = await startHost([mds, reader], { storage: slow.storage });
+    host = await startHost([disco, caps, mds, reader], { storage: slow.storage });
     juliet = await host.online('juliet');
   });
   afterEach(() => host.stop());

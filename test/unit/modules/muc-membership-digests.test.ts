@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import caps from '../../../modules/caps/index.ts';
+import disco from '../../../modules/disco/index.ts';
 import { TAG } from '../../../modules/mam/index.ts';
 import mds, { type DisplayedChat, type MdsApi } from '../../../modules/mds/index.ts';
 import type { Said } from '../../../modules/muc/index.ts';
@@ -123,7 +125,7 @@ describe('mds: marks by ids of rooms', () => {
         on(api.changed, (change) => void changes.push(change));
       },
     });
-    const host = await startHost([mds, taker]);
+    const host = await startHost([disco, caps, mds, taker]);
     return { host, api: api!, changes };
   }
   const ids = Array.from({ length: 3 }, () => sortableId());

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Element } from 'ltx';
+import caps from '../../../modules/caps/index.ts';
+import disco from '../../../modules/disco/index.ts';
 import inbox from '../../../modules/inbox/index.ts';
 import { TAG } from '../../../modules/mam/index.ts';
 import mds from '../../../modules/mds/index.ts';
@@ -68,7 +70,7 @@ describe('muc-membership: the inbox', () => {
     people: Record<string, 'member' | 'admin' | 'owner'> = { romeo: 'member', juliet: 'member' },
   ): Promise<void> {
     scene = await RoomScene.start({
-      more: [mds, inbox, mucMembership],
+      more: [disco, caps, mds, inbox, mucMembership],
       modules: { 'muc-membership': { maxUnread: 20 }, inbox: { maxUnread: 20 } },
     });
     room = await scene.room({ people });
@@ -292,7 +294,7 @@ describe('muc-membership: the inbox', () => {
 
     it('when the room is destroyed, and another one in its place is another one', async () => {
       await scene.stop();
-      scene = await RoomScene.start({ more: [mds, inbox, mucMembership], muc: { keepNames: 0 } });
+      scene = await RoomScene.start({ more: [disco, caps, mds, inbox, mucMembership], muc: { keepNames: 0 } });
       room = await scene.room({ people: { romeo: 'member', juliet: 'member' } });
       romeo = await scene.client('romeo');
       juliet = await scene.client('juliet');
@@ -361,7 +363,7 @@ describe('muc-membership: what a large room costs', () => {
 
   it('is one write for a message, and what somebody sees is counted when they look, once', async () => {
     const storage = await openStorage({ type: 'memory' }, silent);
-    const scene = await RoomScene.start({ storage, more: [mds, inbox, mucMembership] });
+    const scene = await RoomScene.start({ storage, more: [disco, caps, mds, inbox, mucMembership] });
     const people = Object.fromEntries(Array.from({ length: MEMBERS }, (_, i) => [`m${i}`, 'member'] as const));
     await scene.room({ people: { ...people, romeo: 'member' } });
     await settle();

@@ -22,8 +22,8 @@ describe('muc-moderation: reports', () => {
   let romeo: Probe;
   let juliet: Probe;
 
-  async function start(moderation = {}): Promise<void> {
-    scene = await ModerationScene.start({ moderation, settings: { admins: ['boss@example.org'] } });
+  async function start(reports = {}): Promise<void> {
+    scene = await ModerationScene.start({ modules: { blocking: { reports } }, settings: { admins: ['boss@example.org'] } });
     romeo = await scene.enter('romeo');
     juliet = await scene.enter('juliet');
   }
@@ -31,7 +31,7 @@ describe('muc-moderation: reports', () => {
   afterEach(() => scene.stop());
 
   const atRoom = (probe = scene.keeper) => scene.run(probe, 'reports');
-  const atHost = async () => scene.run(await scene.scene.client('boss'), 'reports', {}, 'example.org');
+  const atHost = async () => scene.run(await scene.scene.client('boss'), 'parlance:reports:1#list', {}, 'example.org');
   /** Sends a report; returns what the moderator is told. */
   async function report(probe: Probe, iq: string): Promise<Element[]> {
     await scene.scene.hush(scene.keeper);
@@ -94,13 +94,13 @@ describe('muc-moderation: reports', () => {
     const stranger = await scene.scene.client('stranger');
     assert.deepEqual(await report(stranger, block(`${LOUNGE}/romeo`, { ids: [id], text: 'Hear me' })), []);
     assert.equal(await atRoom(), 'There are none.');
-    assert.match(await atHost(), /^example\.org: .*stranger@example\.org reports .* Hear me$/);
+    assert.match(await atHost(), /^\S+ stranger@example\.org reports .* Hear me \[\S+\]$/);
     assert.doesNotMatch(await atHost(), /Inside/);
   });
 
   it('of somebody outside of rooms are kept for the admins of the host', async () => {
     assert.deepEqual(await report(juliet, block('spammer@elsewhere.example', { text: 'Pills' })), []);
-    assert.match(await atHost(), /^example\.org: \S+ juliet@example\.org reports spammer@elsewhere\.example for spam: Pills$/);
+    assert.match(await atHost(), /^\S+ juliet@example\.org reports spammer@elsewhere\.example for spam: Pills$/);
   });
 
   it('about a moderator are told to the others', async () => {
@@ -112,7 +112,7 @@ describe('muc-moderation: reports', () => {
 
   it('are bounded: so many about a room, so many from one account, so much text', async () => {
     await scene.stop();
-    await start({ maxReports: 3 });
+    await start({ max: 3 });
     for (let i = 0; i < 5; i++) await report(juliet, block(`${LOUNGE}/romeo`, { text: `report ${i} ${'x'.repeat(5000)}` }));
     const lines = (await atRoom()).split('\n');
     assert.deepEqual(

@@ -294,7 +294,7 @@ describe('muc-moderation: lists of abusers', () => {
     it('are nobody else’s business', async () => {
       await start(admin);
       for (const probe of [scene.keeper, await scene.enter('romeo')]) {
-        for (const node of ['spam-list', 'spam-add', 'spam-remove', 'reports']) {
+        for (const node of ['spam-list', 'spam-add', 'spam-remove', 'parlance:reports:1#list']) {
           assert.equal(await scene.run(probe, node, { address: 'a@b.example' }, 'example.org'), 'forbidden/cancel', node);
         }
       }

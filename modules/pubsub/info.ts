@@ -1,0 +1,124 @@
+// What nodes say of themselves to service discovery (XEP-0060 sections 5.1 to 5.5 and 11).
+import { type DiscoItem, type Element, type Jid, type NodeInfo, writeDateTime, writeForm } from '#core';
+import { checkRead, type Trust } from './access.ts';
+import { NS_PUBSUB } from './errors.ts';
+import type { Node } from './node.ts';
+import type { Place } from './place.ts';
+
+const NS_META_DATA = `${NS_PUBSUB}#meta-data`;
+
+/** What can be done here, of the features of section 11, without the namespace in front. */
+const COMMON = [
+  'access-authorize',
+  'access-open',
+  'access-presence',
+  'access-roster',
+  'access-whitelist',
+  'auto-create',
+  'config-node',
+  'config-node-max',
+  'create-and-configure',
+  'create-nodes',
+  'delete-items',
+  'delete-nodes',
+  'item-ids',
+  'last-published',
+  'manage-subscriptions',
+  'member-affiliation',
+  'meta-data',
+  'modify-affiliations',
+  'multi-items',
+  'outcast-affiliation',
+  'persistent-items',
+  'presence-notifications',
+  'publish',
+  'publish-only-affiliation',
+  'publish-options',
+  'publisher-affiliation',
+  'purge-nodes',
+  'retract-items',
+  'retrieve-affiliations',
+  'retrieve-default',
+  'retrieve-default-sub',
+  'retrieve-items',
+  'retrieve-subscriptions',
+  'rsm',
+  'subscribe',
+  'subscription-options',
+];
+
+/** The features of a service. */
+export const SERVICE_FEATURES: readonly string[] = [
+  NS_PUBSUB,
+  ...[...COMMON, 'get-pending', 'instant-nodes'].sort().map((name) => `${NS_PUBSUB}#${name}`),
+];
+
+/** The features of an account (XEP-0163 section 6.1). */
+export const ACCOUNT_FEATURES: readonly string[] = [
+  NS_PUBSUB,
+  ...[...COMMON, 'auto-subscribe', 'filtered-notifications', 'instant-nodes', 'pubsub-on-a-jid']
+    .sort()
+    .map((name) => `${NS_PUBSUB}#${name}`),
+];
+
+/** Items that a question about a node is answered with at most. */
+const MAX_ITEMS = 250;
+
+/** What a node is, for whoever may read it. Rejects with StanzaError for others. */
+export async function describeNode(node: Node, from: Jid, trust: Trust): Promise<NodeInfo> {
+  await checkRead(node, from, trust);
+  return {
+    identities: [{ category: 'pubsub', type: 'leaf', name: node.config.title || undefined }],
+    features: [NS_PUBSUB],
+    forms: [await writeMetaData(node)],
+  };
+}
+
+/** The items of a node by their ids, for whoever may read them. Rejects with StanzaError for others. */
+export async function listItems(node: Node, { jid }: Place, from: Jid, trust: Trust): Promise<readonly DiscoItem[]> {
+  await checkRead(node, from, trust);
+  const { items } = await node.query({ max: MAX_ITEMS, last: true });
+  return items.map(({ id }) => ({ jid: jid.full, name: id }));
+}
+
+/** The nodes of a place that whoever asks may read. */
+export async function listNodes({ jid, nodes }: Place, from: Jid, trust: Trust): Promise<readonly DiscoItem[]> {
+  const found: DiscoItem[] = [];
+  for (const node of nodes.all()) {
+    const isVisible = await checkRead(node, from, trust).then(
+      () => true,
+      () => false,
+    );
+    if (isVisible) found.push({ jid: jid.full, node: node.name, name: node.config.title || undefined });
+  }
+  return found;
+}
+
+/** Section 5.4. Who has subscribed is nobody's business; how many is. */
+async function writeMetaData(node: Node): Promise<Element> {
+  const { config } = node;
+  const members = await node.members();
+  const subscribers = [...members.values()].reduce(
+    (sum, { subscriptions }) => sum + subscriptions.filter(({ state }) => state === 'subscribed').length,
+    0,
+  );
+  const text = (name: string, value: string) => ({
+    name: `pubsub#${name}`,
+    type: 'text-single' as const,
+    values: value === '' ? [] : [value],
+  });
+  return writeForm('result', NS_META_DATA, [
+    text('type', config.type),
+    { name: 'pubsub#creator', type: 'jid-single', values: [node.creator] },
+    text('creation_date', writeDateTime(node.created)),
+    text('title', config.title),
+    text('description', config.description),
+    { name: 'pubsub#language', type: 'list-single', values: config.language === '' ? [] : [config.language] },
+    { name: 'pubsub#contact', type: 'jid-multi', values: config.contact },
+    { name: 'pubsub#owner', type: 'jid-multi', values: node.owners(members) },
+    { name: 'pubsub#access_model', type: 'list-single', values: [config.accessModel] },
+    { name: 'pubsub#publish_model', type: 'list-single', values: [config.publishModel] },
+    text('max_items', String(config.maxItems)),
+    text('num_subscribers', String(subscribers)),
+  ]);
+}

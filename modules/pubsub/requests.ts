@@ -1,0 +1,75 @@
+// Which request is which (XEP-0060 sections 5 to 8), and what all of them need.
+import { type Element, Jid, type Maybe, StanzaError, type XmlText } from '#core';
+import { NS_OWNER, NS_PUBSUB, nodeRequired, pubsubError, unsupported } from './errors.ts';
+import type { Node } from './node.ts';
+import type { PubSubQuery } from './place.ts';
+
+/** Answers one kind of request: the payload of the result, or nothing. */
+export type RequestHandler = (query: PubSubQuery) => Maybe<Element | XmlText | void>;
+
+/** The kinds of request: by the type of the IQ, the namespace, and the name of the element. */
+export type Requests = Readonly<
+  Record<'get' | 'set', Readonly<Record<'owner' | 'user', Readonly<Record<string, RequestHandler>>>>>
+>;
+
+/** Bytes that the name of a node may have, and the id of an item: those of a resource (RFC 7622 section 3.4). */
+const MAX_NAME = 1023;
+
+/** Which feature it takes to do what we do not. */
+const UNSUPPORTED: ReadonlyMap<string, string> = new Map([['collection', 'collections']]);
+
+/** Answers a request. Throws StanzaError for what is none. */
+export function answer(
+  requests: Requests,
+  type: 'get' | 'set',
+  query: Omit<PubSubQuery, 'request'>,
+): Maybe<Element | XmlText | void> {
+  const { payload } = query;
+  const table = requests[type][payload.getNS() === NS_OWNER ? 'owner' : 'user'];
+  for (const request of payload.getChildElements()) {
+    const name = request.getName();
+    if (Object.hasOwn(table, name)) return table[name]!({ ...query, request });
+    const feature = UNSUPPORTED.get(name);
+    if (feature !== undefined) throw unsupported(feature);
+  }
+  throw new StanzaError('bad-request');
+}
+
+/** The name of the node that is asked about. Throws StanzaError when there is none. */
+export function nodeName({ request }: Pick<PubSubQuery, 'request'>): string {
+  const name = optionalNode(request);
+  if (name === undefined) throw nodeRequired();
+  return name;
+}
+
+/** As above; undefined when none is named. */
+export function optionalNode(request: Element): string | undefined {
+  const name: unknown = request.attrs['node'];
+  if (typeof name !== 'string' || name === '') return undefined;
+  checkLength(name, 'The name of the node');
+  return name;
+}
+
+/** The node that is asked about. Throws StanzaError when it is not there. */
+export function nodeOf(query: PubSubQuery): Node {
+  return query.place.nodes.find(nodeName(query));
+}
+
+/** Throws StanzaError `not-acceptable` for what is longer than names may be. */
+export function checkLength(text: string, what: string): void {
+  if (Buffer.byteLength(text) > MAX_NAME) throw new StanzaError('not-acceptable', { text: `${what} is too long` });
+}
+
+/** The address in an attribute, prepared. Throws StanzaError `bad-request` with `invalid-jid` or `jid-required`. */
+export function readJid(request: Element): Jid {
+  const text: unknown = request.attrs['jid'];
+  if (typeof text !== 'string') throw pubsubError('bad-request', 'jid-required');
+  const jid = Jid.tryParse(text);
+  if (!jid) throw pubsubError('bad-request', 'invalid-jid');
+  return jid;
+}
+
+/** A child of the request's payload, by name. */
+export function companion({ payload }: PubSubQuery, name: string): Element | undefined {
+  return payload.getChild(name, NS_PUBSUB);
+}
