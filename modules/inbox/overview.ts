@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type { ArchiveItem, ArchiveStore, Maybe, Turns } from '#core';
 import { type Stored, TAG } from '../mam/index.ts';
 
@@ -185,15 +184,6 @@ export class Overview {
     for (const { chat } of this.conversations.slice(maxConversations)) this.#conversations.delete(chat);
     this.#sorted = undefined;
   }
-}
-
-/** Lets one go on in each turn of the event loop. */
-export function takeTurns(): () => Promise<void> {
-  let turn: Promise<void> = Promise.resolve();
-  return () => {
-    turn = turn.then(() => setImmediate());
-    return turn;
-  };
 }
 
 function isConversation({ tag }: Required<ArchiveItem>): boolean {

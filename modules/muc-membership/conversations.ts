@@ -1,5 +1,4 @@
-import type { ArchiveItem, ArchiveStore, MapStore, Maybe } from '#core';
-import { Shelf } from '#core';
+import { type ArchiveItem, type ArchiveStore, type MapStore, type Maybe, Shelf, type Turns } from '#core';
 import type { Conversation, InboxSource } from '../inbox/index.ts';
 import { isTimely, type Mark } from '../mds/index.ts';
 import { type Affiliation, isAffiliated } from '../muc/index.ts';
@@ -9,8 +8,6 @@ import { CONVERSATION, type Digests, later } from './digests.ts';
 const CACHED = 100_000;
 /** How many messages are looked at to find those of others, as a multiple of those that are wanted. */
 const FURTHEST = 64;
-/** Milliseconds of work before others have their turn. */
-const SLICE = 4;
 
 /** What the conversations in rooms are made from. */
 export interface RoomConversationsParts {
@@ -22,8 +19,8 @@ export interface RoomConversationsParts {
   readonly since: MapStore<string>;
   /** Messages of one room that are counted as unread. */
   readonly maxUnread: number;
-  /** Waits for its turn: of all accounts one goes on at a time. */
-  nextTurn(): Promise<void>;
+  /** Those of all accounts together. */
+  readonly turns: Turns;
   membershipsOf(username: string): Promise<ReadonlyMap<string, Affiliation>>;
   /** Up to where a chat is displayed; undefined for nowhere. */
   markOf(username: string, chat: string): Maybe<Mark | undefined>;
@@ -64,13 +61,10 @@ export class RoomConversations implements InboxSource {
     if (memberships.size === 0) return [];
     const [views, since] = await Promise.all([this.#views.get(username), this.#parts.since.entries(username)]);
     const found = new Map<string, View>();
-    let begun = performance.now();
+    const { turns } = this.#parts;
     for (const [chat, affiliation] of memberships) {
       if (!isAffiliated(affiliation, 'member')) continue;
-      if (performance.now() - begun > SLICE) {
-        await this.#parts.nextTurn();
-        begun = performance.now();
-      }
+      if (turns.isOver()) await turns.next();
       const view = await this.#look(username, chat, { since: since.get(chat), known: views.rooms.get(chat) });
       if (view) found.set(chat, view);
     }

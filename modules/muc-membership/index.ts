@@ -1,9 +1,8 @@
 // Members of a room stay members while they are away, whatever client they use: their inbox shows the room (XEP-0430), they are notified of
 // what they want to know (XEP-0357, XEP-0492), and what they have displayed counts on all their devices (XEP-0333, XEP-0490).
-import { defineModule, isGuestName, mapStore, option, sortableId } from '#core';
+import { defineModule, isGuestName, mapStore, option, sortableId, Turns } from '#core';
 import commands from '../commands/index.ts';
 import inbox from '../inbox/index.ts';
-import { takeTurns } from '../inbox/overview.ts';
 import mds, { isTimely } from '../mds/index.ts';
 import muc, { type Affiliated, isAffiliated, type Occupant, type Room, type Said } from '../muc/index.ts';
 import privateStorage from '../private/index.ts';
@@ -71,7 +70,7 @@ export default defineModule({
       messages: rooms.messages,
       since: stores.since,
       maxUnread: config.maxUnread,
-      nextTurn: takeTurns(),
+      turns: new Turns(),
       membershipsOf: (username) => rooms.membershipsOf(username),
       markOf: (username, chat) => displays?.markOf(username, chat),
     });
@@ -95,8 +94,9 @@ export default defineModule({
     on(rooms.signals.destroyed, forgetRoom);
     on(signals.accountDeleted, ({ username }) => conversations.forget(username));
     if (notifications) {
-      const wakers = new Wakers({ router, push: notifications, watches, nextTurn: takeTurns() });
+      const wakers = new Wakers({ router, rooms, push: notifications, watches, turns: new Turns() });
       on(rooms.signals.said, wakers.note);
+      on(notifications.lost, wakers.noteLost);
       on(rooms.signals.left, noteNick);
       on(rooms.signals.configured, ({ room }) => watches.drop(room));
       on(notifications.enabled, (username) => watches.refreshAll(`${username}@${domain}`));

@@ -22,6 +22,7 @@ describe('muc-membership: notifications', () => {
   let app: AppServer;
   let room: Room;
   let romeo: Probe;
+  let markers = 0;
 
   async function open(settings: Room['settings'] | object, section: object = {}): Promise<void> {
     scene = await RoomScene.start({
@@ -65,6 +66,18 @@ describe('muc-membership: notifications', () => {
 
   async function hearsNothing(does: () => Promise<unknown>): Promise<void> {
     assert.deepEqual(await woken(does, 0), []);
+  }
+
+  /** It was looked for lost lines after this was called, and nobody but this client, whose line broke only then, was notified. */
+  async function looked(): Promise<void> {
+    const marker = await SmClient.online(scene.host, `marker${markers++}`);
+    assertResult(await marker.ask(enable('marker')));
+    marker.ack();
+    romeo.send(`<message type='chat' to='${marker.jid}'><body>Look</body></message>`);
+    await settle();
+    marker.cut();
+    assert.equal(nodeOf(await app.receive()), 'marker');
+    await app.quiet();
   }
 
   /** A client of juliet's, which is online and in no room. */
@@ -137,12 +150,81 @@ describe('muc-membership: notifications', () => {
       tablet.send(join(`${LOUNGE}/juliet`));
       await settle();
       await hearsNothing(() => speak('one'));
+      tablet.ack();
+      await settle();
       tablet.cut();
       await settle();
       await hears('two');
       assert.equal((await tablet.resume()).name, 'resumed');
       assert.deepEqual((await tablet.bodies()).filter(Boolean), ['one', 'two']);
       await hearsNothing(() => speak('three'));
+    });
+
+    it('are sent of what was written to a line that was dead, once that is found', async () => {
+      await away('juliet');
+      const tablet = await SmClient.online(scene.host, 'juliet', { resource: 'tablet' });
+      tablet.send(join(`${LOUNGE}/juliet`));
+      await settle();
+      tablet.ack();
+      tablet.send(say('What man art thou?'));
+      await settle();
+      romeo.send(`<message type='groupchat' to='${LOUNGE}'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>`);
+      await hearsNothing(async () => {
+        await speak('By a name');
+        await speak('I know not how');
+      });
+      tablet.cut();
+      const notification = await app.receive();
+      assert.equal(nodeOf(notification), 'juliet');
+      assert.equal(summaryOf(notification)['last-message-body'], 'I know not how');
+      await hears('to tell thee');
+      assert.equal((await tablet.resume()).name, 'resumed');
+      tablet.ack();
+      tablet.cut();
+      await looked();
+    });
+
+    it('are not sent of it to those who are there with another client, or are told of what is said to them only', async () => {
+      await away('juliet');
+      const tablet = await SmClient.online(scene.host, 'juliet', { resource: 'tablet' });
+      tablet.send(join(`${LOUNGE}/juliet`));
+      const laptop = await juliet();
+      await scene.enter(laptop);
+      await settle();
+      tablet.ack();
+      await speak('one');
+      tablet.cut();
+      await looked();
+      laptop.send(`<presence to='${LOUNGE}/juliet' type='unavailable'/>`);
+      await settle();
+      await tablet.resume();
+      tablet.ack();
+      await choose('on-mention');
+      await settle();
+      await speak('two');
+      tablet.cut();
+      await looked();
+      await tablet.resume();
+      await speak('three, Juliet');
+      await speak('four');
+      tablet.leave();
+      assert.equal(summaryOf(await app.receive())['last-message-body'], 'three, Juliet');
+      await app.quiet();
+    });
+
+    it('are not sent of it to somebody who has been thrown out meanwhile, nor of what no room has said', async () => {
+      await away('juliet');
+      const tablet = await SmClient.online(scene.host, 'juliet', { resource: 'tablet' });
+      tablet.send(join(`${LOUNGE}/juliet`));
+      await settle();
+      tablet.ack();
+      await speak('one');
+      romeo.send(`<message type='groupchat' to='${tablet.jid}'><body>Juliet!</body></message>`);
+      await settle();
+      await scene.rooms.affiliate(room, undefined, [{ jid: scene.host.jid(JULIET), affiliation: 'outcast' }]);
+      await settle();
+      tablet.leave();
+      await looked();
     });
 
     it('are not sent of what is no message to people', async () => {
