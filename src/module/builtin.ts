@@ -1,4 +1,5 @@
 import announce from '../../modules/announce/index.ts';
+import avatars from '../../modules/avatars/index.ts';
 import blocking from '../../modules/blocking/index.ts';
 import bookmarks from '../../modules/bookmarks/index.ts';
 import caps from '../../modules/caps/index.ts';
@@ -35,12 +36,14 @@ import sm from '../../modules/sm/index.ts';
 import time from '../../modules/time/index.ts';
 import userSearch from '../../modules/user-search/index.ts';
 import vcard from '../../modules/vcard/index.ts';
+import vcard4 from '../../modules/vcard4/index.ts';
 import version from '../../modules/version/index.ts';
 import webclient from '../../modules/webclient/index.ts';
 import type { AnyModule } from './module.ts';
 
 const all: readonly AnyModule[] = [
   announce,
+  avatars,
   blocking,
   bookmarks,
   caps,
@@ -77,6 +80,7 @@ const all: readonly AnyModule[] = [
   time,
   userSearch,
   vcard,
+  vcard4,
   version,
   webclient,
 ];
