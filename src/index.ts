@@ -36,6 +36,7 @@ export {
   type ModuleRef,
 } from './module/module.ts';
 export { isLoopback, neighbourhood } from './net/addresses.ts';
+export { flushNow } from './net/flush.ts';
 export { HttpError, type HttpHandler, type HttpRequest } from './net/http.ts';
 export { randomToken } from './random.ts';
 export type { Destination, Resource, Router } from './router/router.ts';

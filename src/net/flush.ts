@@ -15,6 +15,11 @@ export function flushSoon(target: Flushable): void {
   if (waiting.push(target) === 1) setImmediate(flushAll);
 }
 
+/** Writes what waits for the end of this turn at once: before something is begun that takes long, and for what that has sent. */
+export function flushNow(): void {
+  if (waiting.length > 0) flushAll();
+}
+
 function flushAll(): void {
   const targets = waiting;
   waiting = spare;
