@@ -198,13 +198,21 @@ export class Server {
   }
 
   async #addHost(config: HostConfig, modules: ReadonlyMap<string, AnyModule>): Promise<void> {
-    const { storage, site: http, endpoints, login } = this.#resources!;
+    const resources = this.#resources!;
+    const { storage, site: http, endpoints, login } = resources;
     const parts = {
       c2s: this.c2s,
       router: this.#router,
       log: this.#log,
       login,
-      services: { c2s: this.c2s, storage, http, endpoints, metrics: this.metrics },
+      services: {
+        c2s: this.c2s,
+        storage,
+        http,
+        endpoints,
+        metrics: this.metrics,
+        folder: (module: string, domain: string) => resources.folder(module, domain),
+      },
     };
     const served = await ServedHost.create(config, parts);
     await served.start(modules);

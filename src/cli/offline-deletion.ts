@@ -6,6 +6,7 @@ import { silent } from '../log.ts';
 import { Metrics } from '../metrics.ts';
 import type { AnyModule } from '../module/module.ts';
 import { HttpSite } from '../net/http-routes.ts';
+import { moduleFolder } from '../server/folders.ts';
 import { routeBetween } from '../server/host-router.ts';
 import { limitsOf } from '../server/limits.ts';
 import type { CoreLogin } from '../server/login.ts';
@@ -31,7 +32,14 @@ export async function deleteOffline(jid: Jid, { config, modules, storage, login 
   const c2s = new C2sServer({ hosts, limits, traffic: new Traffic(), log: silent, hasCertificate: () => false });
   const metrics = new Metrics();
   const router = routeBetween(hosts, silent);
-  const services = { c2s, storage, metrics, http: new HttpSite(config.hosts.keys()), endpoints: config.http };
+  const services = {
+    c2s,
+    storage,
+    metrics,
+    http: new HttpSite(config.hosts.keys()),
+    endpoints: config.http,
+    folder: moduleFolder.bind(undefined, config.data),
+  };
   const served: ServedHost[] = [];
   try {
     for (const each of config.hosts.values()) {

@@ -9,6 +9,7 @@ import contactAddresses from '../../modules/contact-addresses/index.ts';
 import csi from '../../modules/csi/index.ts';
 import disco from '../../modules/disco/index.ts';
 import hostMeta from '../../modules/host-meta/index.ts';
+import httpUpload from '../../modules/http-upload/index.ts';
 import inbox from '../../modules/inbox/index.ts';
 import last from '../../modules/last/index.ts';
 import mam from '../../modules/mam/index.ts';
@@ -53,6 +54,7 @@ const all: readonly AnyModule[] = [
   csi,
   disco,
   hostMeta,
+  httpUpload,
   inbox,
   last,
   mam,

@@ -10,14 +10,15 @@ import type { Host } from '../host/host.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
+import type { HttpRouteOptions } from '../net/http-routes.ts';
 import type { Destination } from '../router/router.ts';
 import type { Storage, StoreSpecs, Stores } from '../storage/storage.ts';
 import type { AnyModule, Endpoints, ModuleContext, ModuleRef } from './module.ts';
 
 /** Where modules hang what they serve over HTTP. */
 export interface HttpRoutes {
-  /** Adds a route of one host, for these methods (GET and HEAD); returns what takes it back. */
-  add(host: string | undefined, path: string, handler: HttpHandler, methods?: readonly string[]): () => void;
+  /** Adds a route of one host; returns what takes it back. */
+  add(host: string | undefined, path: string, handler: HttpHandler, options?: HttpRouteOptions): () => void;
 }
 
 /** What all modules of a process share. */
@@ -28,6 +29,8 @@ export interface ModuleServices {
   readonly http: HttpRoutes;
   /** Always those in force. */
   readonly endpoints: Endpoints;
+  /** A folder of a module's own for one host, made when it is not there. */
+  folder(module: string, domain: string): Promise<string>;
 }
 
 /** What outlives a module's reload: its kept state, and the places of its slots in the sessions. */
@@ -202,7 +205,8 @@ export function createContext(
     revive: (jid) => revive(host, services.c2s, jid),
     redeliver: (message) => redeliver(host, message),
     keep: (key, create) => parts.lasting.keep(name, key, create),
-    http: (path, handler, methods) => take(services.http.add(host.domain, path, handler, methods)),
+    http: (path, handler, options) => take(services.http.add(host.domain, path, handler, options)),
+    folder: () => services.folder(name, host.domain),
     serve: (domain, destination) => take(serve(host, domain, destination)),
     sasl: (mechanism) => take(host.login.add(countLogins(mechanism, services.metrics))),
     ask: (to, type, payload, timeout) => host.questions.ask(host.jid, to, type, payload, timeout),

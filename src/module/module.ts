@@ -13,6 +13,7 @@ import type { Jid } from '../jid.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpHandler } from '../net/http.ts';
+import type { HttpRouteOptions } from '../net/http-routes.ts';
 import type { Destination, Resource, Router } from '../router/router.ts';
 import type { Envelope } from '../stanza/envelope.ts';
 import type { Migration, StoreSpecs, Stores } from '../storage/storage.ts';
@@ -25,6 +26,8 @@ export interface Endpoints {
   readonly websocket: string;
   /** XEP-0124. */
   readonly bosh: string;
+  /** Where browsers reach what modules serve for a host: `https://example.org:5281`, without a path. Undefined when nothing is served. */
+  site?(domain: string): string | undefined;
 }
 
 /** A handle on another module, carrying the type of its API. */
@@ -111,9 +114,11 @@ export interface ModuleContext<C, S extends StoreSpecs> {
   keep<T>(name: string, create: () => T): T;
   /**
    * Serves HTTP under a path of this host ('/' matches what nobody else does; the longest prefix wins). Other methods than these (GET and
-   * HEAD) are refused with 405, and OPTIONS is answered.
+   * HEAD) are refused with 405, and OPTIONS is answered, unless it is one of them.
    */
-  http(path: string, handler: HttpHandler, methods?: readonly string[]): void;
+  http(path: string, handler: HttpHandler, options?: HttpRouteOptions): void;
+  /** A folder of this module's own for this host, below `data` of the config; made when it is not there, for the server's user only. */
+  folder(): Promise<string>;
   /** Answers for another domain of this host, such as that of its rooms. Throws when the domain is taken. */
   serve(domain: string, destination: Destination): void;
   /** Offers a way to log in. */

@@ -70,7 +70,8 @@ export class HttpListener {
     const { headerTimeout, requestTimeout, boshWait } = parts.http;
     this.#server = createServer({
       headersTimeout: Math.min(headerTimeout, requestTimeout),
-      requestTimeout,
+      // Below: some requests may take longer.
+      requestTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE,
       connectionsCheckingInterval: CHECK_EVERY,
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -153,14 +154,25 @@ export class HttpListener {
   #handle(message: IncomingMessage, target: Target, client: Origin): HttpHandler {
     const { http, bosh, health, metrics, site } = this.#parts;
     const { path } = target;
+    const route = this.#serves.has('web') ? site.find(target.authority ?? message.headers.host, path) : undefined;
+    if (route === undefined || route === 'elsewhere' || !route.isLong) this.#hurry(message);
     if (this.#isAt('websocket', path, http.websocket)) throw new HttpError(426, 'Upgrade Required');
     if (this.#isAt('bosh', path, http.bosh)) return (_request, response) => bosh.serve(message, response, client);
     if (this.#isAt('health', path, http.health)) return only(['GET', 'HEAD'], message, health);
     if (this.#isAt('metrics', path, http.metrics)) return only(['GET', 'HEAD'], message, metrics);
-    const route = this.#serves.has('web') ? site.find(target.authority ?? message.headers.host, path) : undefined;
     if (route === 'elsewhere') throw new HttpError(421, 'Misdirected Request');
     if (!route) throw new HttpError(404, 'Not Found');
     return only(route.methods, message, route.handler);
+  }
+
+  /** A request has to be whole in time. */
+  #hurry(message: IncomingMessage): void {
+    if (message.complete) return;
+    const { socket } = message;
+    const tooLate = () => this.#refuseUnread({ code: 'ERR_HTTP_REQUEST_TIMEOUT' } as NodeJS.ErrnoException, socket);
+    const clock = setTimeout(tooLate, this.#parts.http.requestTimeout).unref();
+    const stop = () => clearTimeout(clock);
+    message.once('end', stop).once('close', stop);
   }
 
   #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): void {

@@ -6,6 +6,16 @@ import type { HttpHandler } from './http.ts';
 export interface HttpRoute {
   readonly handler: HttpHandler;
   readonly methods: readonly string[];
+  /** Its requests may take as long as they go on. */
+  readonly isLong?: boolean;
+}
+
+/** How a route differs from those that are only read. */
+export interface HttpRouteOptions {
+  /** GET and HEAD where it is left out. */
+  readonly methods?: readonly string[];
+  /** Requests may take longer than others may (`http.requestTimeout`): the handler sees to it that they go on. */
+  readonly isLong?: boolean;
 }
 
 const READING = ['GET', 'HEAD'] as const;
@@ -29,12 +39,13 @@ export class HttpSite {
    * Adds a route of one host, or of all; returns what takes it back. It serves its path and what is below it, unless there is a
    * longer route. Throws when there is one for this host and path already.
    */
-  add(host: string | undefined, path: string, handler: HttpHandler, methods: readonly string[] = READING): () => void {
+  add(host: string | undefined, path: string, handler: HttpHandler, options: HttpRouteOptions = {}): () => void {
+    const { methods = READING, isLong = false } = options;
     const key = host === undefined ? '' : asciiDomain(host);
     let routes = this.#routes.get(key);
     if (!routes) this.#routes.set(key, (routes = new Map()));
     if (routes.has(path)) throw new Error(`two modules serve ${path} over HTTP`);
-    const route = { handler, methods };
+    const route = { handler, methods, isLong };
     routes.set(path, route);
     return () => {
       if (this.#routes.get(key)?.get(path) === route) this.#routes.get(key)?.delete(path);

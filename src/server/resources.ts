@@ -5,7 +5,7 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Endpoints } from '../module/module.ts';
 import { AddressLimits, type Refusal } from '../net/address-limits.ts';
-import { TrustedProxies } from '../net/addresses.ts';
+import { isLoopback, TrustedProxies } from '../net/addresses.ts';
 import { BoshEndpoint, type BoshParts } from '../net/bosh.ts';
 import { type CertificateParts, CertificateStore } from '../net/certificates.ts';
 import type { HttpHandler } from '../net/http.ts';
@@ -14,14 +14,16 @@ import { HttpSite } from '../net/http-routes.ts';
 import { serveHealth, serveMetrics } from '../net/monitoring.ts';
 import { TcpListener } from '../net/tcp.ts';
 import { WebSocketEndpoint, type WebSocketParts } from '../net/websocket.ts';
+import { asciiDomain } from '../precis/domain.ts';
 import { StreamError } from '../stanza/errors.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/storage.ts';
 import { serialize } from '../xml/serialize.ts';
 import { toWire } from '../xml/wire.ts';
 import { watchStorage } from './figures.ts';
+import { moduleFolder } from './folders.ts';
 import { limitsOf } from './limits.ts';
-import { Listeners, type Listening } from './listeners.ts';
+import { type ListenerInfo, Listeners, type Listening } from './listeners.ts';
 import { CoreLogin } from './login.ts';
 
 /** What resources are made for. */
@@ -164,7 +166,13 @@ export class Resources {
       get bosh() {
         return config().http.bosh;
       },
+      site: (domain) => siteOf(this.listeners.open, domain),
     };
+  }
+
+  /** Where a module keeps files of one host. */
+  folder(module: string, domain: string): Promise<string> {
+    return moduleFolder(this.#config.data, module, domain);
   }
 
   /** Read anew at each connection, so that a reload counts from the next one on. */
@@ -206,6 +214,15 @@ export class Resources {
 function certificateParts({ tls, hosts, data }: ServerConfig, log: Log): CertificateParts {
   const named = [...hosts].map(([domain, { certificate }]): [string, CertificateConfig] => [domain, certificate]);
   return { tls, hosts: new Map(named), data, log };
+}
+
+/** The encrypted one before the other, and that only where it is on this machine. */
+function siteOf(open: readonly ListenerInfo[], domain: string): string | undefined {
+  const web = open.filter(({ serve }) => serve.includes('web'));
+  const https = web.find(({ type }) => type === 'https');
+  if (https) return `https://${asciiDomain(domain)}${https.port === 443 ? '' : `:${https.port}`}`;
+  const http = web.find(({ type, address }) => type === 'http' && isLoopback(address));
+  return http && `http://${domain === 'localhost' ? 'localhost' : asciiDomain(domain)}:${http.port}`;
 }
 
 /** What an address with too many connections is told over TCP (RFC 6120 section 4.9.3.14). */

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { bind } from '../../src/c2s/bind.ts';
 import { type C2sLimits, C2sServer } from '../../src/c2s/c2s-server.ts';
 import { Host, type HostSettings } from '../../src/host/host.ts';
@@ -61,8 +64,12 @@ export class TestHost {
   readonly guests: Guests;
   /** Errors that were logged: faults of ours. `stop` fails when there are any. */
   readonly faults: unknown[];
+  /** Those that modules have asked for; they go when the host stops. */
+  readonly folders: readonly string[];
 
-  constructor(parts: Pick<TestHost, 'host' | 'modules' | 'c2s' | 'storage' | 'routes' | 'site' | 'guests' | 'faults'>) {
+  constructor(
+    parts: Pick<TestHost, 'host' | 'modules' | 'c2s' | 'storage' | 'routes' | 'site' | 'guests' | 'faults' | 'folders'>,
+  ) {
     this.host = parts.host;
     this.modules = parts.modules;
     this.c2s = parts.c2s;
@@ -71,6 +78,7 @@ export class TestHost {
     this.site = parts.site;
     this.guests = parts.guests;
     this.faults = parts.faults;
+    this.folders = parts.folders;
   }
 
   /** Makes the account when there is none, and binds a client of it. */
@@ -126,6 +134,7 @@ export class TestHost {
     await this.modules.stop();
     this.host.questions.close();
     await this.storage.close();
+    for (const folder of this.folders) await rm(folder, { recursive: true, force: true });
     if (this.faults.length > 0) throw new Error(`faults were logged: ${this.faults.map(describe).join('\n')}`);
   }
 }
@@ -157,8 +166,8 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
   const routes = new Map<string, HttpHandler>();
   const site = new HttpSite([domain]);
   const http: HttpRoutes = {
-    add(at, path, handler, methods) {
-      const giveBack = site.add(at, path, handler, methods);
+    add(at, path, handler, route) {
+      const giveBack = site.add(at, path, handler, route);
       routes.set(path, handler);
       return () => {
         giveBack();
@@ -174,14 +183,20 @@ export async function startHost(modules: readonly AnyModule[], options: HostOpti
     log,
     hasCertificate: () => true,
   });
-  const moduleHost = new ModuleHost(host, { c2s, storage, metrics: new Metrics(), http, endpoints });
+  const folders: string[] = [];
+  const folder = async () => {
+    const made = await mkdtemp(join(tmpdir(), 'parlance-host-'));
+    folders.push(made);
+    return made;
+  };
+  const moduleHost = new ModuleHost(host, { c2s, storage, metrics: new Metrics(), http, endpoints, folder });
   await moduleHost.apply(
     modules.map((module) => ({
       module,
       config: module.config.parse(options.modules?.[module.name] ?? {}, `modules.${module.name}`),
     })),
   );
-  return new TestHost({ host, modules: moduleHost, c2s, storage, routes, site, guests, faults });
+  return new TestHost({ host, modules: moduleHost, c2s, storage, routes, site, guests, faults, folders });
 }
 
 function collect(faults: unknown[]): Log {

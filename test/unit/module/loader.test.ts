@@ -60,7 +60,7 @@ describe('the modules of a host', () => {
       config: option.object({}),
       setup({ http }) {
         http('/usual', () => {});
-        http('/hook', () => {}, ['POST', 'PUT']);
+        http('/hook', () => {}, { methods: ['POST', 'PUT'] });
       },
     });
     await host.modules.apply(enable(module));

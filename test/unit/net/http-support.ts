@@ -38,6 +38,8 @@ export interface HttpOptions {
   readonly proxies?: readonly string[];
   readonly proxyProtocol?: boolean;
   readonly domains?: readonly string[];
+  /** What modules serve; by default a site of its own for `domains`. */
+  readonly site?: HttpSite;
   readonly certificates?: CertificateStore;
   readonly tokens?: readonly string[];
   readonly health?: () => HealthReport | Promise<HealthReport>;
@@ -59,7 +61,7 @@ export class TestHttp {
     const http = { ...httpConfig, ...options.http };
     const { limits, log, accepting } = this;
     const certificates = options.certificates as CertificateStore;
-    this.site = new HttpSite(options.domains ?? ['example.org', 'other.example']);
+    this.site = options.site ?? new HttpSite(options.domains ?? ['example.org', 'other.example']);
     this.websocket = new WebSocketEndpoint({
       accept: accepting.accept,
       origins: http.origins,
@@ -126,7 +128,7 @@ export class TestHttp {
   mirror(path: string, host?: string, methods?: readonly string[]): void {
     const handler: HttpHandler = ({ method, path, query, remoteAddress, secure }, response) =>
       void response.end(JSON.stringify({ method, path, query: [...query], remoteAddress, secure, route: host }));
-    this.site.add(host, path, handler, methods);
+    this.site.add(host, path, handler, methods && { methods });
   }
 
   /** Asks, without any of the repairs that a browser would make to the path. */

@@ -102,7 +102,7 @@ describe('an HTTP listener', () => {
           const body = await request.read(100);
           response.end(`${request.query.get('a')} ${body} ${request.remoteAddress} ${request.secure}`);
         },
-        ['POST'],
+        { methods: ['POST'] },
       );
       const { body } = await server.ask('/?a=b%20c', { method: 'POST', body: 'text' });
       assert.equal(body, 'b c text 127.0.0.1 false');
@@ -166,7 +166,9 @@ describe('an HTTP listener', () => {
 
     it('refuses a body that is too long, announced or not', async () => {
       await start();
-      server.site.add('example.org', '/', async (request, response) => void response.end(await request.read(10)), ['POST']);
+      server.site.add('example.org', '/', async (request, response) => void response.end(await request.read(10)), {
+        methods: ['POST'],
+      });
       assert.equal((await server.ask('/', { method: 'POST', body: '0123456789' })).body, '0123456789');
       const announced = await server.ask('/', { method: 'POST', body: '0123456789x' });
       assert.deepEqual([announced.status, announced.headers.connection], [413, 'close']);
