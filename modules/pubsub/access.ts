@@ -1,7 +1,7 @@
 // Who may do what with a node (XEP-0060 sections 4.1, 4.5, 6.1.3 and 6.5.9).
 import { isGuestName, type Jid, type Maybe, StanzaError } from '#core';
 import { pubsubError } from './errors.ts';
-import { type Affiliation, type Member, STRANGER, type Subscription } from './members.ts';
+import { type Affiliation, current, hasEnded, type Member, STRANGER, type Subscription } from './members.ts';
 import type { Node } from './node.ts';
 
 /** How entities stand to the owners of a node (by bare JID), as far as those are accounts here. */
@@ -31,13 +31,13 @@ export async function standingOf(node: Node, bare: string): Promise<Standing> {
 
 /** As above, with the members at hand. */
 export function standingIn(node: Node, bare: string, members: ReadonlyMap<string, Member>): Standing {
-  const member = members.get(bare) ?? STRANGER;
+  const member = current(members.get(bare) ?? STRANGER);
   return { affiliation: node.affiliationOf(bare, members), member, isSubscribed: member.subscriptions.some(isInForce) };
 }
 
 /** Whether a subscription has been approved, and has not ended. */
-export function isInForce({ state, options }: Subscription): boolean {
-  return state === 'subscribed' && (options.expire === undefined || options.expire > Date.now());
+export function isInForce(subscription: Subscription): boolean {
+  return subscription.state === 'subscribed' && !hasEnded(subscription);
 }
 
 /** Whether this may be set by somebody: owners only. Rejects with StanzaError `forbidden`. */

@@ -5,7 +5,7 @@ import { readFlag } from './config.ts';
 import { NS_PUBSUB } from './errors.ts';
 import { type Subscription, withSubscription } from './members.ts';
 import type { Node } from './node.ts';
-import type { Notifier } from './notify.ts';
+import type { Notifier, SubscriptionChange } from './notify.ts';
 import type { Place, Shop } from './place.ts';
 
 const NS_DATA = 'jabber:x:data';
@@ -76,8 +76,11 @@ export class Approval {
     const approved: Subscription | undefined = isAllowed ? { ...waiting, state: 'subscribed' } : undefined;
     await node.setMember(jid.bare, (now) => withSubscription(now, jid.full, approved));
     const state = isAllowed ? 'subscribed' : 'none';
-    this.#notifier.subscription(place, node, { jid: jid.full, state, subid: waiting.subid }, [jid.full]);
-    if (isAllowed && node.config.sendLast !== 'never') await this.#notifier.last(place, node, jid);
+    const change: SubscriptionChange = { jid: jid.full, state, subid: waiting.subid };
+    this.#notifier.subscription(place, node, change, [jid.full]);
+    if (!approved) return;
+    await this.#notifier.toOwners(place, node, change);
+    await this.#notifier.welcome(place, node, approved);
   }
 }
 

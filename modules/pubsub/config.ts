@@ -1,5 +1,6 @@
 // What can be configured of a node (XEP-0060 section 16.4.4), as values and as fields of a form.
 import { Jid, StanzaError } from '#core';
+import { pubsubError, unsupported } from './errors.ts';
 
 /** Who may subscribe and read (section 4.5). */
 export type AccessModel = 'authorize' | 'open' | 'presence' | 'roster' | 'whitelist';
@@ -38,8 +39,8 @@ export interface NodeConfig {
   readonly presenceBased: boolean;
   readonly sendLast: 'never' | 'on_sub' | 'on_sub_and_presence';
   readonly notificationType: 'headline' | 'normal';
-  /** To whom answers to an item go; '' when that is not said. */
-  readonly itemReply: '' | 'owner' | 'publisher';
+  /** To whom answers to an item go (section 12.17). */
+  readonly itemReply: 'none' | 'owner' | 'publisher';
 }
 
 /** What a server allows at most. */
@@ -55,7 +56,7 @@ export interface ConfigField {
   /** As in `var`. */
   readonly name: string;
   readonly key: keyof NodeConfig;
-  readonly type: 'boolean' | 'jid-multi' | 'list-multi' | 'list-single' | 'text-single';
+  readonly type: 'boolean' | 'jid-multi' | 'list-single' | 'text-multi' | 'text-single';
   readonly label: string;
   /** What can be chosen from, each with what it means. */
   readonly options?: readonly { readonly value: string; readonly label: string }[];
@@ -105,10 +106,10 @@ function choice<K extends keyof NodeConfig>(
 ): ConfigField {
   const read = (values: readonly string[]) =>
     values.length === 1 ? options.find(({ value }) => value === values[0])?.value : undefined;
-  return field(name, key, { type: 'list-single', label, options, read, write: (value) => (value ? [String(value)] : []) });
+  return field(name, key, { type: 'list-single', label, options, read, write: (value) => [String(value)] });
 }
 
-function list(name: string, key: KeyOf<readonly string[]>, type: 'jid-multi' | 'list-multi', label: string): ConfigField {
+function list(name: string, key: KeyOf<readonly string[]>, type: 'jid-multi' | 'text-multi', label: string): ConfigField {
   const read = (values: readonly string[]) => {
     if (values.length > MAX_LIST || values.some((value) => value.length > MAX_TEXT)) return undefined;
     if (type !== 'jid-multi') return values;
@@ -142,7 +143,7 @@ export const FIELDS: readonly ConfigField[] = [
     { value: 'authorize', label: 'Those whom an owner has approved' },
     { value: 'whitelist', label: 'Members' },
   ]),
-  list('roster_groups_allowed', 'rosterGroups', 'list-multi', 'Groups of contacts who may'),
+  list('roster_groups_allowed', 'rosterGroups', 'text-multi', 'Groups of contacts who may'),
   choice('publish_model', 'publishModel', 'Who may publish', [
     { value: 'publishers', label: 'Publishers' },
     { value: 'subscribers', label: 'Publishers and subscribers' },
@@ -181,6 +182,7 @@ export const FIELDS: readonly ConfigField[] = [
     { value: 'normal', label: 'Messages' },
   ]),
   choice('itemreply', 'itemReply', 'To whom answers go', [
+    { value: 'none', label: 'That is not said' },
     { value: 'owner', label: 'To the owners' },
     { value: 'publisher', label: 'To the publisher' },
   ]),
@@ -189,17 +191,17 @@ export const FIELDS: readonly ConfigField[] = [
 /** The fields by their names. */
 export const FIELD_BY_NAME: ReadonlyMap<string, ConfigField> = new Map(FIELDS.map((each) => [each.name, each]));
 
-/** Read, and thrown away: other kinds of node there are none (XEP-0248). */
+/** Read, and thrown away: there is one kind of node (XEP-0248 has the other). */
 export const NODE_TYPE = 'pubsub#node_type';
 
 /**
  * Reads a submitted configuration. Fields that were not sent keep their values; unknown ones are passed over (XEP-0004 section 3.2).
- * Throws StanzaError `not-acceptable` for values that are none, or are beyond the limits (section 8.2.5.2).
+ * Throws StanzaError `not-acceptable` for values that are none, or are beyond the limits (sections 8.1.2 and 8.2.5.2).
  */
 export function readConfig(values: ReadonlyMap<string, readonly string[]>, limits: NodeLimits): Partial<NodeConfig> {
   const changes = new Map<string, unknown>();
   for (const [name, given] of values) {
-    if (name === NODE_TYPE && given[0] !== undefined && given[0] !== 'leaf') throw invalid(name);
+    if (name === NODE_TYPE) checkType(given[0]);
     const known = FIELD_BY_NAME.get(name);
     if (!known) continue;
     const value = known.read(given, limits);
@@ -226,6 +228,13 @@ export function readFlag(values: readonly string[]): boolean | undefined {
   return values[0] === '0' || values[0] === 'false' ? false : undefined;
 }
 
+/** Throws StanzaError for another kind of node than ours. */
+export function checkType(type: string | undefined): void {
+  if (type === 'collection') throw unsupported('collections');
+  if (type !== undefined && type !== 'leaf') throw invalid(NODE_TYPE);
+}
+
 function invalid(name: string): StanzaError {
+  if (name === 'pubsub#access_model') return pubsubError('not-acceptable', 'unsupported-access-model');
   return new StanzaError('not-acceptable', { text: `${name} cannot have this value` });
 }

@@ -1,15 +1,20 @@
 // All that answers for nodes, put together.
-import { type Element, firstIdAt, type Jid, type Maybe, StanzaError, type XmlText } from '#core';
+import { type Element, firstIdAt, type Jid, type Maybe, type XmlText } from '#core';
 import { Approval } from './approval.ts';
 import type { NodeConfig } from './config.ts';
 import { Reader } from './items.ts';
+import { type Member, STRANGER } from './members.ts';
 import type { Node } from './node.ts';
 import { Notifier } from './notify.ts';
 import { OwnerDesk } from './owner.ts';
+import { PeopleDesk } from './people.ts';
 import { type Item, type Place, type PubSubQuery, Shop, type Surroundings } from './place.ts';
 import { Publisher } from './publish.ts';
 import { answer, type Requests } from './requests.ts';
 import { Subscriber } from './subscribe.ts';
+
+/** Whoever has made a node, and has nothing to do with it any more. */
+const NOBODY: Member = { affiliation: 'none', subscriptions: [] };
 
 /** Answers requests about nodes, and does for modules what clients do by requests. */
 export class Counter {
@@ -28,6 +33,7 @@ export class Counter {
     const publisher = new Publisher(shop, notifier);
     const subscriber = new Subscriber({ shop, notifier, approval });
     const owner = new OwnerDesk({ shop, notifier, approval });
+    const people = new PeopleDesk({ shop, notifier, approval });
     this.shop = shop;
     this.notifier = notifier;
     this.approval = approval;
@@ -43,10 +49,10 @@ export class Counter {
           subscriptions: subscriber.listSubscriptions,
         },
         owner: {
-          affiliations: owner.listAffiliations,
+          affiliations: people.listAffiliations,
           configure: owner.showConfig,
           default: owner.showDefaults,
-          subscriptions: owner.listSubscriptions,
+          subscriptions: people.listSubscriptions,
         },
       },
       set: {
@@ -60,11 +66,11 @@ export class Counter {
           options: subscriber.setOptions,
         },
         owner: {
-          affiliations: owner.setAffiliations,
+          affiliations: people.setAffiliations,
           configure: owner.configure,
           delete: owner.delete,
           purge: owner.purge,
-          subscriptions: owner.setSubscriptions,
+          subscriptions: people.setSubscriptions,
         },
       },
     };
@@ -90,7 +96,7 @@ export class Counter {
     items: readonly Omit<Item, 'at' | 'by'>[],
     config: Partial<NodeConfig> = {},
   ): Promise<void> {
-    const node = (await place.nodes.settled(name)) ?? (await this.#create(place, name, config));
+    const node = place.nodes.get(name) ?? (await this.#publisher.obtain(place, name, place.jid, config));
     const whole = items.map(({ id, value }) => ({ id, value, at: '', by: place.jid.bare }));
     await this.#publisher.put(place, node, { items: whole });
   }
@@ -122,6 +128,17 @@ export class Counter {
     if (node) await this.#owner.empty(place, node);
   }
 
+  /** Takes leave of somebody who is being deleted, and of what nobody else owns. */
+  async forget(place: Place, bare: string): Promise<void> {
+    const known = await this.shop.around.stores.members.find(place.nodes.owner, bare);
+    for (const node of [...place.nodes.all()]) {
+      if (node.creator !== bare && !known.has(node.name)) continue;
+      const [owner, other] = node.owners(await node.members());
+      if (owner === bare && other === undefined) await this.#owner.remove(place, node, {});
+      else await node.inTurn(() => node.setMember(bare, () => (node.creator === bare ? NOBODY : STRANGER)));
+    }
+  }
+
   /** Throws away what has become too old, at all nodes; for now and then. */
   async expire(stopping: AbortSignal): Promise<void> {
     const { stores } = this.shop.around;
@@ -136,17 +153,6 @@ export class Counter {
       }
       after = owners.at(-1);
       if (after === undefined) return;
-    }
-  }
-
-  async #create(place: Place, name: string, config: Partial<NodeConfig>): Promise<Node> {
-    try {
-      return await this.#publisher.create(place, name, place.jid, config);
-    } catch (error) {
-      // Somebody was faster.
-      const node = await place.nodes.settled(name);
-      if (node && error instanceof StanzaError && error.condition === 'conflict') return node;
-      throw error;
     }
   }
 }

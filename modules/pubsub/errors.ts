@@ -1,4 +1,4 @@
-import { type StanzaCondition, StanzaError, xml } from '#core';
+import { type Element, type StanzaCondition, StanzaError, xml } from '#core';
 
 /** The namespaces of XEP-0060: of requests, of what owners ask, and of notifications. */
 export const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';
@@ -16,9 +16,20 @@ export function pubsubError(
   return new StanzaError(condition, { extra: xml(extra, { xmlns: NS_ERRORS, feature }), text, type });
 }
 
-/** What is not supported here, by the name of its feature (XEP-0060 section 11). */
+/** What is not supported here, by the name of its feature (XEP-0060 section 10). */
 export function unsupported(feature: string): StanzaError {
   return pubsubError('feature-not-implemented', 'unsupported', { feature });
+}
+
+/** Some of the changes that were asked for are refused, and the others are made (XEP-0060 sections 8.8.2.4 and 8.9.2.4). */
+export class PartlyRefused extends StanzaError {
+  /** Those that are not made, as things are. */
+  readonly unchanged: Element;
+
+  constructor(unchanged: Element, text: string) {
+    super('not-acceptable', { text });
+    this.unchanged = unchanged;
+  }
 }
 
 /** A request names no node (XEP-0060 sections 7.2.3.3 and 8.1.1). */

@@ -2,11 +2,13 @@
 import {
   type Jid as Address,
   defineModule,
+  isGuestName,
   isSession,
   itemStore,
   Jid,
   mapStore,
   option,
+  Priority,
   type Resource,
   type Router,
 } from '#core';
@@ -59,7 +61,7 @@ export const DEFAULTS: NodeConfig = {
   presenceBased: false,
   sendLast: 'on_sub_and_presence',
   notificationType: 'headline',
-  itemReply: '',
+  itemReply: 'none',
 };
 
 /** What the nodes of a module are kept in: see Surroundings. */
@@ -103,7 +105,7 @@ export default defineModule({
   stores: NODE_STORES,
 
   async setup(ctx): Promise<PubSubApi> {
-    const { config, defer, disco, domain, every, isAdmin, log, on, router, serve, signals, stopping, stores, use } = ctx;
+    const { config, defer, disco, domain, every, hooks, isAdmin, log, on, router, serve, signals, stopping, stores, use } = ctx;
     const jid = Jid.of('', config.host || `pubsub.${domain}`);
     const defaults: NodeConfig = {
       ...DEFAULTS,
@@ -117,7 +119,7 @@ export default defineModule({
       limits: config,
       defaultsFor: () => defaults,
       trust: new RosterTrust(use(roster), domain),
-      mayCreate: (_, by) => isAdmin(by) || config.create === 'anyone' || (config.create === 'local' && by.domain === domain),
+      mayCreate: (_, by) => isAdmin(by) || config.create === 'anyone' || (config.create === 'local' && hasAccount(by)),
       audience: () => ({ sessions: [], remote: [], undecided: [] }),
       shows: (entity) => showsOf(router, entity, domain),
     });
@@ -128,9 +130,14 @@ export default defineModule({
     serve(jid.domain, new PubSubService({ counter, place, name: config.name, desk }));
     disco.extend({ items: ({ to, node }) => (to.local === '' && !node ? [{ jid: jid.domain, name: config.name }] : []) });
     every(EXPIRE_EVERY, () => counter.expire(stopping));
+    on(hooks.accountDeleting, ({ username }) => counter.forget(place, Jid.of(username, domain).bare), Priority.record);
     on(signals.sessionAvailable, (session) => sendLast(session.jid));
 
-    /** Section 12.?: whoever comes online is sent the last item of what they have subscribed to. */
+    function hasAccount(by: Address): boolean {
+      return by.domain === domain && !isGuestName(by.local);
+    }
+
+    /** Section 12.2: whoever comes online is sent the last item of what they have subscribed to. */
     async function sendLast(client: Jid): Promise<void> {
       for (const name of (await stores.members.find('', client.bare)).keys()) {
         const node = place.nodes.get(name);

@@ -48,6 +48,17 @@ export function isStranger({ affiliation, subscriptions }: Member): boolean {
   return affiliation === undefined && subscriptions.length === 0;
 }
 
+/** Whether a subscription was for a time that is over (section 12.19). */
+export function hasEnded({ options }: Subscription): boolean {
+  return options.expire !== undefined && options.expire <= Date.now();
+}
+
+/** A member as of now: without the subscriptions that have ended. */
+export function current(member: Member): Member {
+  if (!member.subscriptions.some(hasEnded)) return member;
+  return { ...member, subscriptions: member.subscriptions.filter((each) => !hasEnded(each)) };
+}
+
 /** A member as it is stored. */
 export function writeMember(member: Member): string {
   return JSON.stringify(member);

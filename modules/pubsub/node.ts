@@ -1,6 +1,6 @@
 import { firstIdAt, type ItemFilter, type ItemPage, type ItemStore, type MapStore, type NodeItem, sortableId } from '#core';
 import type { NodeConfig, NodeLimits } from './config.ts';
-import { type Affiliation, isStranger, type Member, readMember, STRANGER, writeMember } from './members.ts';
+import { type Affiliation, current, hasEnded, isStranger, type Member, readMember, STRANGER, writeMember } from './members.ts';
 
 /** A node as it is stored. */
 export interface StoredNode {
@@ -39,6 +39,9 @@ export class Node {
   #atMost: number | undefined = undefined;
   /** How many there are; undefined when that is not known. */
   #count: number | undefined = undefined;
+  /** Writes of items under way, and those that have begun ever. */
+  #writing = 0;
+  #writes = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -150,7 +153,13 @@ export class Node {
   /** Changes what one person is to it. Only in turn. */
   async setMember(bare: string, change: (member: Member) => Member): Promise<void> {
     const members = await this.members();
-    await this.setMembers(new Map([[bare, change(members.get(bare) ?? STRANGER)]]));
+    await this.setMembers(new Map([[bare, change(current(members.get(bare) ?? STRANGER))]]));
+  }
+
+  /** Forgets whoever had nothing but subscriptions that have ended. Only in turn. */
+  async dropEnded(): Promise<void> {
+    const ended = [...(await this.members())].filter(([, { subscriptions }]) => subscriptions.some(hasEnded));
+    if (ended.length > 0) await this.setMembers(new Map(ended.map(([bare, member]) => [bare, current(member)])));
   }
 
   async #loadMembers(): Promise<ReadonlyMap<string, Member>> {
@@ -183,7 +192,7 @@ export class Node {
       const atMost = (this.#atMost ?? (await this.count())) + items.length;
       this.#count = undefined;
       this.#atMost = Math.min(atMost, maxItems);
-      await this.#stores.items.put(this.owner, this.name, items, atMost > maxItems ? maxItems : undefined);
+      await this.#write((store) => store.put(this.owner, this.name, items, atMost > maxItems ? maxItems : undefined));
     }
     this.#remember(last);
   }
@@ -213,8 +222,12 @@ export class Node {
 
   /** How many there are. */
   async count(): Promise<number> {
-    if (this.#count === undefined || this.config.itemExpire !== 'max') this.#count = await this.countOf({});
-    return (this.#atMost = this.#count);
+    if (this.#count !== undefined && this.config.itemExpire === 'max') return this.#count;
+    const writes = this.#writes;
+    const count = await this.countOf({});
+    // What was being written meanwhile may have been counted or not.
+    if (this.#writing === 0 && this.#writes === writes) this.#atMost = this.#count = count;
+    return count;
   }
 
   /** How many there are that match. */
@@ -231,42 +244,44 @@ export class Node {
 
   /** Removes items; returns how many there were. Only in turn. */
   async remove(ids: readonly string[]): Promise<number> {
-    const removed = await this.#stores.items.remove(this.owner, this.name, { ids });
-    this.#last = undefined;
-    this.#atMost = this.#count = undefined;
-    return removed;
+    this.#last = this.#atMost = this.#count = undefined;
+    return this.#write((store) => store.remove(this.owner, this.name, { ids }));
   }
 
   /** Removes all items. Only in turn. */
   async purge(): Promise<void> {
-    await this.#stores.items.remove(this.owner, this.name, {});
+    this.#last = this.#atMost = this.#count = undefined;
+    await this.#write((store) => store.remove(this.owner, this.name, {}));
     this.#last = null;
     this.#atMost = this.#count = 0;
   }
 
-  /** Removes what has become too old. Only in turn. */
-  async expire(): Promise<void> {
-    const { itemExpire } = this.config;
-    if (itemExpire === 'max') return;
-    await this.#stores.items.remove(this.owner, this.name, { before: firstIdAt(Date.now() - itemExpire * 1000) });
-    this.#last = undefined;
-    this.#atMost = this.#count = undefined;
-  }
-
   /** Removes all of it. Only in turn. What is left after a crash is empty and still there. */
   async erase(): Promise<void> {
-    const { items, members, nodes } = this.#stores;
-    await items.remove(this.owner, this.name, {});
+    const { members, nodes } = this.#stores;
+    await this.purge();
     await members.remove(this.owner, this.name, {});
+    this.#members = new Map();
     await nodes.update(this.owner, new Map([[this.name, undefined]]));
     this.isGone = true;
   }
 
   async #loadLast(): Promise<NodeItem | undefined> {
+    const writes = this.#writes;
     const { items } = await this.query({ max: 1, last: true });
     const [item] = items;
-    if (this.#last === undefined) this.#remember(item);
+    if (this.#writing === 0 && this.#writes === writes) this.#remember(item);
     return item;
+  }
+
+  async #write<T>(work: (store: ItemStore) => Promise<T>): Promise<T> {
+    this.#writing++;
+    this.#writes++;
+    try {
+      return await work(this.#stores.items);
+    } finally {
+      this.#writing--;
+    }
   }
 
   #remember(item: NodeItem | undefined): void {

@@ -76,6 +76,11 @@ export class Nodes {
     return creating;
   }
 
+  /** The node of this name that is there or is being made, or else a new one. Rejects as `create` does. */
+  async obtain(wanted: NewNode): Promise<Node> {
+    return this.#nodes.get(wanted.name) ?? this.#creating.get(wanted.name) ?? this.create(wanted);
+  }
+
   /** A node that is there, or is being made. */
   async settled(name: string): Promise<Node | undefined> {
     return this.#nodes.get(name) ?? this.#creating.get(name)?.catch(() => undefined);

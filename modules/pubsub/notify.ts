@@ -38,8 +38,11 @@ export class Notifier {
     await this.#tell(place, node, writeItems(node, ids.map((id) => `<retract id='${escapeXml(id)}'/>`).join('')));
   }
 
+  /** One for all items, and only where there would be one for each (section 8.5.2). */
   async purged(place: Place, node: Node): Promise<void> {
-    if (node.config.deliverNotifications) await this.#tell(place, node, writeEvent(`<purge node='${escapeXml(node.name)}'/>`));
+    const { deliverNotifications, notifyRetract } = node.config;
+    if (!deliverNotifications || !notifyRetract) return;
+    await this.#tell(place, node, writeEvent(`<purge node='${escapeXml(node.name)}'/>`));
   }
 
   /** With the form when the node delivers payloads (section 8.2.5.3). */
@@ -69,8 +72,15 @@ export class Notifier {
     };
   }
 
-  /** The last item, to one address (section 6.1.7). */
-  async last(place: Place, node: Node, to: Jid): Promise<void> {
+  /** The last item, to somebody new (section 6.1.7). Only in turn, so that it comes before whatever is published next. */
+  async welcome(place: Place, node: Node, subscription: Subscription): Promise<void> {
+    const jid = Jid.parse(subscription.jid);
+    const { sendLast, deliverNotifications } = node.config;
+    if (sendLast === 'never' || !deliverNotifications || !this.#hears(node, subscription, jid)) return;
+    await this.#sendLast(place, node, jid);
+  }
+
+  async #sendLast(place: Place, node: Node, to: Jid): Promise<void> {
     const stanza = await this.lastOf(place, node);
     if (stanza) this.#send(place, stanza, to);
   }
@@ -82,7 +92,7 @@ export class Notifier {
     const isMeant = (each: Subscription) =>
       (each.jid === client.bare || each.jid === client.full) && this.#hears(node, each, client);
     if (!node.config.deliverNotifications || !subscriptions.some(isMeant)) return;
-    if (await mayRead(node, client, this.#around.trust, members)) await this.last(place, node, client);
+    if (await mayRead(node, client, this.#around.trust, members)) await this.#sendLast(place, node, client);
   }
 
   /** What it takes to tell somebody of the last item; undefined when there is none. */
@@ -94,7 +104,12 @@ export class Notifier {
     return this.#write(place, node, writeItems(node, writeItem(node, item)) + delay);
   }
 
-  /** Tells a subscriber what has become of a subscription (section 8.6), or owners who has subscribed. */
+  /** Tells owners who want to know it of who has subscribed, or does so no more. */
+  async toOwners(place: Place, node: Node, change: SubscriptionChange): Promise<void> {
+    if (node.config.notifySub) this.subscription(place, node, change, node.owners(await node.members()));
+  }
+
+  /** Tells somebody what has become of a subscription (section 12.14). */
   subscription(place: Place, node: Node, change: SubscriptionChange, to: readonly string[]): void {
     const subid = change.subid === undefined ? '' : ` subid='${escapeXml(change.subid)}'`;
     const attrs = `node='${escapeXml(node.name)}' jid='${escapeXml(change.jid)}' subscription='${change.state}'${subid}`;
@@ -163,7 +178,7 @@ export class Notifier {
   /** Whom an answer goes to (XEP-0033), where the node says so. */
   async #replyTo(node: Node, item: Item | undefined): Promise<string> {
     const { itemReply } = node.config;
-    if (itemReply === '' || !item) return '';
+    if (itemReply === 'none' || !item) return '';
     const jids = itemReply === 'publisher' ? [Jid.parse(item.by).bare] : node.owners(await node.members());
     const addresses = jids.map((jid) => `<address type='replyto' jid='${escapeXml(jid)}'/>`).join('');
     return `<addresses xmlns='${NS_ADDRESS}'>${addresses}</addresses>`;

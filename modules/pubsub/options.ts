@@ -9,8 +9,8 @@ export const NS_SUBSCRIBE_OPTIONS = `${NS_PUBSUB}#subscribe_options`;
 
 const SHOWS = ['online', 'chat', 'away', 'xa', 'dnd'];
 
-/** The form, filled in. */
-export function writeOptions({ deliver, expire, showValues }: SubscriptionOptions): Element {
+/** The form, filled in: to be changed, or as a result. */
+export function writeOptions({ deliver, expire, showValues }: SubscriptionOptions, type: 'form' | 'result'): Element {
   const fields: readonly FormField[] = [
     { name: 'pubsub#deliver', type: 'boolean', label: 'Notify me', values: [deliver ? '1' : '0'] },
     {
@@ -27,7 +27,7 @@ export function writeOptions({ deliver, expire, showValues }: SubscriptionOption
       options: SHOWS.map((value) => ({ value })),
     },
   ];
-  return writeForm('form', NS_SUBSCRIBE_OPTIONS, fields);
+  return writeForm(type, NS_SUBSCRIBE_OPTIONS, fields);
 }
 
 /** Reads what was submitted; what was not sent keeps its value. Throws StanzaError `bad-request` with `invalid-options`. */

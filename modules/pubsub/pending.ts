@@ -4,6 +4,7 @@ import type { FormCommand } from '../commands/index.ts';
 import { standingOf } from './access.ts';
 import type { Counter } from './counter.ts';
 import { NS_PUBSUB } from './errors.ts';
+import type { Member } from './members.ts';
 import type { Node } from './node.ts';
 import type { Place } from './place.ts';
 
@@ -15,7 +16,7 @@ export function pendingCommand(counter: Counter): FormCommand<Place> {
     node: `${NS_PUBSUB}#get-pending`,
     name: 'Show who waits for approval',
     isAllowed: async (from, place) => (await ownedBy(place, from)).length > 0,
-    form: async (from, place) => writeChoice(await ownedBy(place, from)),
+    form: async (from, place) => writeChoice(await ownedBy(place, from, true)),
     async run(answers, from, place) {
       const node = place.nodes.find(answers.get('pubsub#node')?.[0] ?? '');
       if ((await standingOf(node, from.bare)).affiliation !== 'owner') throw new StanzaError('forbidden');
@@ -25,14 +26,19 @@ export function pendingCommand(counter: Counter): FormCommand<Place> {
   };
 }
 
-async function ownedBy({ nodes }: Place, { bare }: Jid): Promise<readonly Node[]> {
+/** The nodes that somebody owns; only those at which somebody waits. */
+async function ownedBy({ nodes }: Place, { bare }: Jid, hasPending = false): Promise<readonly Node[]> {
   const owned: Node[] = [];
   for (const node of nodes.all()) {
     const members = await node.members();
-    const waits = [...members.values()].some(({ subscriptions }) => subscriptions.some(({ state }) => state === 'pending'));
-    if (waits && node.affiliationOf(bare, members) === 'owner') owned.push(node);
+    if (node.affiliationOf(bare, members) === 'owner' && (!hasPending || isAwaited(members))) owned.push(node);
   }
   return owned;
+}
+
+function isAwaited(members: ReadonlyMap<string, Member>): boolean {
+  for (const { subscriptions } of members.values()) if (subscriptions.some(({ state }) => state === 'pending')) return true;
+  return false;
 }
 
 function writeChoice(nodes: readonly Node[]): Element {

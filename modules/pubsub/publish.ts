@@ -5,7 +5,7 @@ import { differences, FIELD_BY_NAME, type NodeConfig, readConfig } from './confi
 import { NS_PUBSUB, noSuchNode, pubsubError, unsupported } from './errors.ts';
 import type { Node } from './node.ts';
 import type { Notifier } from './notify.ts';
-import type { Item, Place, PubSubQuery, Shop } from './place.ts';
+import type { Item, Place, Publishing, PubSubQuery, Shop } from './place.ts';
 import { checkLength, companion, nodeName, nodeOf } from './requests.ts';
 
 const NS_DATA = 'jabber:x:data';
@@ -16,6 +16,14 @@ const MAX_RETRACTED = 100;
 
 /** What is asked for of the node with a publication. */
 export type PublishOptions = Partial<NodeConfig>;
+
+/** What is put into a node. */
+export interface Putting {
+  readonly items: readonly Item[];
+  /** Undefined when it is the place itself, which may do anything. */
+  readonly by?: Jid;
+  readonly standing?: Standing;
+}
 
 /** Writes to nodes, and tells. */
 export class Publisher {
@@ -34,11 +42,13 @@ export class Publisher {
     const [element, second] = request.getChildren('item', NS_PUBSUB);
     if (second) throw new StanzaError('bad-request', { text: 'One item at a time' });
     const found = await place.nodes.settled(name);
-    const node = found ?? (await this.create(place, name, from, options));
-    const standing = await checkPublish(node, from);
-    // Only whoever may publish learns how the node is configured.
-    if (found) checkPreconditions(node, options);
-    const items = await this.#prepare(place, node, { from, element });
+    if (!found && !this.#shop.around.mayCreate(place, from)) throw noSuchNode();
+    // What cannot be published makes no node.
+    const config = found?.config ?? { ...this.#shop.around.defaultsFor(name), ...options };
+    const before = found && (await this.#check(found, from, options));
+    const items = await this.#prepare({ place, node: name, by: from, items: [] }, config, element);
+    const node = found ?? (await this.obtain(place, name, from, options));
+    const standing = before ?? (await this.#check(node, from, options));
     await this.put(place, node, { items, by: from, standing });
     const hasId = typeof element?.attrs['id'] === 'string';
     const answer = xml('publish', { node: name });
@@ -46,25 +56,35 @@ export class Publisher {
     return xml('pubsub', NS_PUBSUB, answer);
   };
 
-  /** Makes a node for who publishes to it (section 7.1.4). Rejects with StanzaError for whoever may not. */
-  async create(place: Place, name: string, by: Jid, options: PublishOptions): Promise<Node> {
+  /** Makes a node for who publishes to it (section 7.1.4), unless somebody has been faster. */
+  async obtain(place: Place, name: string, by: Jid, options: PublishOptions): Promise<Node> {
     const { around, library } = this.#shop;
-    if (!around.mayCreate(place, by)) throw noSuchNode();
     const config = { ...around.defaultsFor(name), ...options };
-    const node = await place.nodes.create({ name, creator: by.bare, config });
+    const node = await place.nodes.obtain({ name, creator: by.bare, config });
     library.weigh(place.nodes);
     return node;
   }
 
+  /** Only whoever may publish learns how the node is configured. */
+  async #check(node: Node, from: Jid, options: PublishOptions): Promise<Standing> {
+    const standing = await checkPublish(node, from);
+    checkPreconditions(node, options);
+    return standing;
+  }
+
   /** Puts items into a node, and tells who is to know. Rejects with StanzaError when the node is full, gone, or has items of others. */
-  put(place: Place, node: Node, what: { items: readonly Item[]; by?: Jid; standing?: Standing }): Promise<void> {
+  async put(place: Place, node: Node, what: Putting): Promise<void> {
     const { items, by, standing } = what;
     const isEditor = !standing || mayEditOthers(standing);
-    if (isEditor && node.hasRoomFor(items.length)) return this.#putAtOnce(place, node, items, by);
+    if (isEditor && node.hasRoomFor(items.length) && (await this.#putAtOnce(place, node, items, by))) return;
+    await this.#putInTurn(place, node, what);
+  }
+
+  #putInTurn(place: Place, node: Node, { items, by, standing }: Putting): Promise<void> {
     return node.inTurn(async () => {
       if (node.isGone) throw noSuchNode();
       const { maxItems, whenFull, notifyRetract } = node.config;
-      if (!isEditor) await checkOwn(node, items, by!.bare);
+      if (standing && !mayEditOthers(standing)) await checkOwn(node, items, by!.bare);
       // Where there is one only, the next one says it all.
       const isTold = whenFull === 'retract-oldest' && notifyRetract && maxItems !== 1;
       const gone = whenFull === 'reject' || isTold ? await node.overflow(items) : [];
@@ -82,25 +102,29 @@ export class Publisher {
     });
   }
 
-  /** Nothing has to be looked up first: several are written together. */
-  #putAtOnce(place: Place, node: Node, items: readonly Item[], by: Jid | undefined): Promise<void> {
-    let placed: readonly Item[] = [];
+  /** Nothing has to be looked up first: several are written together. False when others have taken the room meanwhile. */
+  async #putAtOnce(place: Place, node: Node, items: readonly Item[], by: Jid | undefined): Promise<boolean> {
+    let placed: readonly Item[] | undefined;
     const begin = async (): Promise<void> => {
       if (node.isGone) throw noSuchNode();
+      if (!node.hasRoomFor(items.length)) return;
       placed = items.map((item) => ({ ...item, at: sortableId() }));
       await node.put(placed);
     };
-    return node.inOrder(begin, async () => {
+    await node.inOrder(begin, async () => {
+      if (!placed) return;
       await this.#notifier.published(place, node, placed);
       this.#shop.published.emit({ place, node: node.name, by, items: placed });
     });
+    return placed !== undefined;
   }
 
   readonly retract = async (query: PubSubQuery): Promise<void> => {
     const { place, from, request } = query;
     const node = nodeOf(query);
     const ids = readIds(request);
-    if (ids.length === 0 || ids.length > MAX_RETRACTED) throw pubsubError('bad-request', 'item-required');
+    if (ids.length === 0) throw pubsubError('bad-request', 'item-required');
+    if (ids.length > MAX_RETRACTED) throw new StanzaError('policy-violation', { text: 'Too many at once' });
     const standing = await checkPublish(node, from);
     if (!node.config.persistItems) throw unsupported('persistent-items');
     const isTold = ['1', 'true'].includes(String(request.attrs['notify'])) || node.config.notifyRetract;
@@ -138,19 +162,15 @@ export class Publisher {
     return readConfig(values, this.#shop.around.limits);
   }
 
-  async #prepare(
-    place: Place,
-    node: Node,
-    { from, element }: { from: Jid; element: Element | undefined },
-  ): Promise<readonly Item[]> {
-    const { persistItems, deliverPayloads } = node.config;
+  /** What is to be published, as a node of this configuration takes it. */
+  async #prepare(publishing: Publishing, config: NodeConfig, element: Element | undefined): Promise<readonly Item[]> {
+    const { persistItems, deliverPayloads } = config;
     if (!element) {
       if (persistItems || deliverPayloads) throw pubsubError('bad-request', 'item-required');
       return [];
     }
     if (!persistItems && !deliverPayloads) throw pubsubError('bad-request', 'item-forbidden');
-    const item = this.#readItem(node, element, from);
-    const publishing = { place, node: node.name, by: from, items: [item] };
+    publishing.items = [this.#readItem(config, element, publishing.by)];
     if (this.#shop.publishing.size === 0) return publishing.items;
     await after(this.#shop.publishing.run(publishing), (isHandled) => {
       if (isHandled) throw new StanzaError('not-allowed');
@@ -158,15 +178,15 @@ export class Publisher {
     return publishing.items;
   }
 
-  #readItem(node: Node, element: Element, from: Jid): Item {
+  #readItem(config: NodeConfig, element: Element, from: Jid): Item {
     const given: unknown = element.attrs['id'];
     const id = typeof given === 'string' && given !== '' ? given : randomToken(15);
     checkLength(id, 'The id of the item');
     const [payload, second] = element.getChildElements();
     if (second) throw pubsubError('bad-request', 'invalid-payload', { text: 'One payload for one item' });
-    if (!payload && node.config.deliverPayloads) throw pubsubError('bad-request', 'payload-required');
+    if (!payload && config.deliverPayloads) throw pubsubError('bad-request', 'payload-required');
     const value = payload ? writeElement(payload) : '';
-    const most = Math.min(node.config.maxPayload, this.#shop.around.limits.maxPayload);
+    const most = Math.min(config.maxPayload, this.#shop.around.limits.maxPayload);
     if (Buffer.byteLength(value) > most) {
       throw pubsubError('not-acceptable', 'payload-too-big', { text: `At most ${most} bytes are allowed` });
     }

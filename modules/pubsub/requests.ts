@@ -1,5 +1,6 @@
 // Which request is which (XEP-0060 sections 5 to 8), and what all of them need.
 import { type Element, Jid, type Maybe, StanzaError, type XmlText } from '#core';
+import { checkOwner } from './access.ts';
 import { NS_OWNER, NS_PUBSUB, nodeRequired, pubsubError, unsupported } from './errors.ts';
 import type { Node } from './node.ts';
 import type { PubSubQuery } from './place.ts';
@@ -55,6 +56,13 @@ export function nodeOf(query: PubSubQuery): Node {
   return query.place.nodes.find(nodeName(query));
 }
 
+/** The same for owners only. Rejects with StanzaError `forbidden` for others. */
+export async function ownNode(query: PubSubQuery): Promise<Node> {
+  const node = nodeOf(query);
+  await checkOwner(node, query.from);
+  return node;
+}
+
 /** Throws StanzaError `not-acceptable` for what is longer than names may be. */
 export function checkLength(text: string, what: string): void {
   if (Buffer.byteLength(text) > MAX_NAME) throw new StanzaError('not-acceptable', { text: `${what} is too long` });
@@ -67,6 +75,21 @@ export function readJid(request: Element): Jid {
   const jid = Jid.tryParse(text);
   if (!jid) throw pubsubError('bad-request', 'invalid-jid');
   return jid;
+}
+
+/**
+ * What a request goes with: it stands behind it, and says of nothing to what it belongs. Throws StanzaError `bad-request` where it is
+ * otherwise (sections 6.3.7 and 8.1.3).
+ */
+export function attachment({ payload, request }: PubSubQuery, name: string): Element | undefined {
+  const found = payload.getChild(name, NS_PUBSUB);
+  if (!found) return undefined;
+  const elements = payload.getChildElements();
+  const isBehind = elements.indexOf(found) > elements.indexOf(request);
+  if (!isBehind || found.attrs['node'] !== undefined || found.attrs['jid'] !== undefined) {
+    throw new StanzaError('bad-request', { text: `<${name}/> stands behind what it belongs to, without an address` });
+  }
+  return found;
 }
 
 /** A child of the request's payload, by name. */

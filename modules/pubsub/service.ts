@@ -7,15 +7,20 @@ import {
   type Envelope,
   type Maybe,
   type NodeInfo,
+  NS_RSM,
   type Query,
+  readRsm,
   resultOf,
+  Stanza,
   StanzaError,
+  writeRsm,
   type XmlText,
+  xml,
 } from '#core';
 import type { CommandDesk } from '../commands/index.ts';
 import { tidy, writeInfo, writeItems } from '../disco/answer.ts';
 import type { Counter } from './counter.ts';
-import { NS_OWNER, NS_PUBSUB } from './errors.ts';
+import { NS_OWNER, NS_PUBSUB, PartlyRefused } from './errors.ts';
 import { describeNode, listItems, listNodes, SERVICE_FEATURES } from './info.ts';
 import type { Place } from './place.ts';
 
@@ -23,6 +28,9 @@ const NS_PING = 'urn:xmpp:ping';
 const NS_INFO = 'http://jabber.org/protocol/disco#info';
 const NS_ITEMS = 'http://jabber.org/protocol/disco#items';
 const NS_COMMANDS = 'http://jabber.org/protocol/commands';
+
+/** Nodes that are listed at once. */
+const MAX_LISTED = 1000;
 
 /** What a service works with. */
 export interface ServiceParts {
@@ -48,7 +56,12 @@ export class PubSubService implements Destination {
     if (env.to.local !== '' || env.to.resource !== '') throw new StanzaError('item-not-found');
     const payload = stanza.element.getChildElements()[0]!;
     const answer = this.#answer({ payload, from: env.from, to: env.to, env }, stanza.type);
-    return after(answer, (found) => env.origin.send(resultOf(env, found ?? undefined)));
+    const send = (found: Element | XmlText | void) => env.origin.send(resultOf(env, found ?? undefined));
+    if (!(answer instanceof Promise)) return send(answer);
+    return answer.then(send, (error: unknown) => {
+      if (!(error instanceof PartlyRefused)) throw error;
+      env.origin.send(refusalOf(env, error));
+    });
   }
 
   #takeMessage(env: Envelope): Maybe<void> {
@@ -81,7 +94,7 @@ export class PubSubService implements Destination {
     const { counter, place, desk, name } = this.#parts;
     const { node, from } = question;
     if (node === undefined) {
-      const features = [NS_INFO, NS_ITEMS, NS_PING, ...SERVICE_FEATURES, ...(desk ? [NS_COMMANDS] : [])];
+      const features = [NS_INFO, NS_ITEMS, NS_PING, NS_RSM, ...SERVICE_FEATURES, ...(desk ? [NS_COMMANDS] : [])];
       return { identities: [{ category: 'pubsub', type: 'service', name }], features };
     }
     return after(
@@ -96,9 +109,31 @@ export class PubSubService implements Destination {
     const { node, from } = question;
     const { trust } = counter.shop.around;
     if (node === NS_COMMANDS && desk) return after(desk.items(question, place), (items) => writeItems(items, node));
-    const items = node === undefined ? listNodes(place, from, trust) : listItems(place.nodes.find(node), place, from, trust);
-    return items.then((found) => writeItems(found, node));
+    if (node === undefined) return this.#showNodes(question, query.payload);
+    return listItems(place.nodes.find(node), place, from, trust).then((found) => writeItems(found, node));
   }
+
+  /** In pages for those who ask for them, and where there are too many (XEP-0059). */
+  async #showNodes({ from }: DiscoQuestion, payload: Element): Promise<Element> {
+    const { counter, place } = this.#parts;
+    const { max = MAX_LISTED, after: start, before, index } = readRsm(payload) ?? {};
+    if (before !== undefined || index !== undefined) throw new StanzaError('feature-not-implemented');
+    const most = Math.min(max, MAX_LISTED);
+    // One more tells whether there are more.
+    const found = await listNodes(place, from, counter.shop.around.trust, { after: start, max: most + 1 });
+    const items = found.slice(0, most);
+    const answer = writeItems(items, undefined);
+    if (payload.getChild('set', NS_RSM) || found.length > most)
+      answer.cnode(writeRsm({ first: items[0]?.node, last: items.at(-1)?.node }));
+    return answer;
+  }
+}
+
+/** The error with what is not changed in front (sections 8.8.2.4 and 8.9.2.4). */
+function refusalOf(env: Envelope, error: PartlyRefused): Stanza {
+  const { id } = env.stanza;
+  const unchanged = xml('pubsub', NS_OWNER, error.unchanged);
+  return Stanza.of(xml('iq', { type: 'error', id, from: env.to.full, to: env.from.full }, unchanged, error.toElement()));
 }
 
 function readQuestion({ payload, from, to }: Query): DiscoQuestion {

@@ -3,12 +3,12 @@ import { type Element, type Jid, randomToken, StanzaError, xml } from '#core';
 import { checkSubscribe, isGuest, type Standing, standingOf } from './access.ts';
 import type { Approval } from './approval.ts';
 import { NS_PUBSUB, noSuchNode, pubsubError, unsupported } from './errors.ts';
-import { DEFAULT_OPTIONS, readMember, STRANGER, type Subscription, withSubscription } from './members.ts';
+import { current, DEFAULT_OPTIONS, isStranger, readMember, type Subscription, withSubscription } from './members.ts';
 import type { Node } from './node.ts';
 import type { Notifier } from './notify.ts';
 import { readOptions, writeOptions } from './options.ts';
 import type { Place, PubSubQuery, Shop } from './place.ts';
-import { companion, nodeOf, optionalNode, readJid } from './requests.ts';
+import { attachment, nodeOf, optionalNode, readJid } from './requests.ts';
 
 /** Addresses under which one person subscribes to one node. */
 const MAX_ADDRESSES = 10;
@@ -32,16 +32,23 @@ export class Subscriber {
     const { place, from, request } = query;
     const jid = readOwn(request, from);
     const node = nodeOf(query);
-    const form = companion(query, 'options')?.getChildElements()[0];
-    const options = form ? readOptions(form) : DEFAULT_OPTIONS;
+    const form = attachment(query, 'options')?.getChildElements()[0];
+    const options = form && readOptions(form);
     if (isGuest(from)) throw new StanzaError('forbidden');
     const subscription = await node.inTurn(() => this.#subscribe(place, node, { jid, options }));
-    const { sendLast } = node.config;
-    if (subscription.state === 'subscribed' && sendLast !== 'never') await this.#parts.notifier.last(place, node, jid);
-    return xml('pubsub', NS_PUBSUB, writeSubscription(subscription, node.name, true));
+    return xml(
+      'pubsub',
+      NS_PUBSUB,
+      writeSubscription(subscription, node.name, true),
+      options && xml('options', {}, writeOptions(subscription.options, 'result')),
+    );
   };
 
-  async #subscribe(place: Place, node: Node, wanted: { jid: Jid; options: Subscription['options'] }): Promise<Subscription> {
+  async #subscribe(
+    place: Place,
+    node: Node,
+    wanted: { jid: Jid; options: Subscription['options'] | undefined },
+  ): Promise<Subscription> {
     const { jid, options } = wanted;
     const { shop, notifier, approval } = this.#parts;
     if (node.isGone) throw noSuchNode();
@@ -50,13 +57,21 @@ export class Subscriber {
     const standing = await standingOf(node, jid.bare);
     const before = standing.member.subscriptions.find((each) => each.jid === jid.full);
     if (before?.state === 'pending') throw pubsubError('not-authorized', 'pending-subscription');
-    if (before && options === DEFAULT_OPTIONS) return before;
-    await this.#checkRoom(node, standing);
+    if (before && !options) return before;
+    if (!before) await this.#checkRoom(node, standing);
     const state = mustBeApproved(node, standing) ? 'pending' : 'subscribed';
-    const subscription: Subscription = { jid: jid.full, state, subid: before?.subid ?? randomToken(12), options };
+    const subscription: Subscription = {
+      jid: jid.full,
+      state,
+      subid: before?.subid ?? randomToken(12),
+      options: options ?? DEFAULT_OPTIONS,
+    };
     await node.setMember(jid.bare, (member) => withSubscription(member, jid.full, subscription));
     if (state === 'pending') await approval.ask(place, node, subscription);
-    else if (!before) await this.#tellOwners(place, node, subscription, 'subscribed', notifier);
+    else if (!before) {
+      await notifier.toOwners(place, node, { jid: jid.full, state, subid: subscription.subid });
+      await notifier.welcome(place, node, subscription);
+    }
     return subscription;
   }
 
@@ -66,10 +81,10 @@ export class Subscriber {
     const node = nodeOf(query);
     if (jid.bare !== from.bare) throw new StanzaError('forbidden');
     await node.inTurn(async () => {
-      const subscription = await findSubscription(node, jid);
+      const subscription = await findSubscription(node, jid, 'cancel');
       checkSubid(request, subscription);
       await node.setMember(jid.bare, (member) => withSubscription(member, jid.full, undefined));
-      await this.#tellOwners(place, node, subscription, 'none', this.#parts.notifier);
+      await this.#parts.notifier.toOwners(place, node, { jid: jid.full, state: 'none', subid: subscription.subid });
     });
   };
 
@@ -78,9 +93,9 @@ export class Subscriber {
     const jid = readJid(request);
     const node = nodeOf(query);
     if (jid.bare !== from.bare) throw new StanzaError('forbidden');
-    const { options, subid } = await findSubscription(node, jid);
+    const { options, subid } = await findSubscription(node, jid, 'modify');
     checkSubid(request, { subid });
-    return xml('pubsub', NS_PUBSUB, xml('options', { node: node.name, jid: jid.full, subid }, writeOptions(options)));
+    return xml('pubsub', NS_PUBSUB, xml('options', { node: node.name, jid: jid.full, subid }, writeOptions(options, 'form')));
   };
 
   readonly setOptions = async (query: PubSubQuery): Promise<void> => {
@@ -91,7 +106,7 @@ export class Subscriber {
     const form = request.getChildElements()[0];
     if (form?.attrs['type'] === 'cancel') return;
     await node.inTurn(async () => {
-      const subscription = await findSubscription(node, jid);
+      const subscription = await findSubscription(node, jid, 'modify');
       checkSubid(request, subscription);
       const options = readOptions(form, subscription.options);
       await node.setMember(jid.bare, (member) => withSubscription(member, jid.full, { ...subscription, options }));
@@ -102,7 +117,7 @@ export class Subscriber {
   readonly showDefaults = ({ place, request }: PubSubQuery): Element => {
     const node = optionalNode(request);
     if (node !== undefined) place.nodes.find(node);
-    return xml('pubsub', NS_PUBSUB, xml('default', { node }, writeOptions(DEFAULT_OPTIONS)));
+    return xml('pubsub', NS_PUBSUB, xml('default', { node }, writeOptions(DEFAULT_OPTIONS, 'result')));
   };
 
   readonly listSubscriptions = async (query: PubSubQuery): Promise<Element> => {
@@ -136,23 +151,19 @@ export class Subscriber {
     const memberships = new Map<Node, ReturnType<typeof readMember>>();
     for (const [name, item] of found) {
       const node = nodes.get(name);
-      if (node) memberships.set(node, readMember(item));
+      if (node) memberships.set(node, current(readMember(item)));
     }
     return memberships;
   }
 
   async #checkRoom(node: Node, { member }: Standing): Promise<void> {
     const { maxMembers } = this.#parts.shop.around.limits;
-    const members = await node.members();
-    const isFull = member === STRANGER && members.size >= maxMembers;
+    const isNew = isStranger(member);
+    if (isNew && (await node.members()).size >= maxMembers) await node.dropEnded();
+    const isFull = isNew && (await node.members()).size >= maxMembers;
     if (isFull || member.subscriptions.length >= MAX_ADDRESSES) {
       throw pubsubError('policy-violation', 'too-many-subscriptions', { type: 'wait' });
     }
-  }
-
-  async #tellOwners(place: Place, node: Node, { jid, subid }: Subscription, state: 'none' | 'subscribed', notifier: Notifier) {
-    if (!node.config.notifySub) return;
-    notifier.subscription(place, node, { jid, state, subid }, node.owners(await node.members()));
   }
 }
 
@@ -178,10 +189,11 @@ function readOwn(request: Element, from: Jid): Jid {
   return jid;
 }
 
-async function findSubscription(node: Node, jid: Jid): Promise<Subscription> {
+/** Rejects with StanzaError where there is none: of this type, which depends on what is asked (sections 6.2.3.2 and 6.3.4.2). */
+async function findSubscription(node: Node, jid: Jid, type: 'cancel' | 'modify'): Promise<Subscription> {
   const { member } = await standingOf(node, jid.bare);
   const subscription = member.subscriptions.find((each) => each.jid === jid.full);
-  if (!subscription) throw pubsubError('unexpected-request', 'not-subscribed', { type: 'cancel' });
+  if (!subscription) throw pubsubError('unexpected-request', 'not-subscribed', { type });
   return subscription;
 }
 
