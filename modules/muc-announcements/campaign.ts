@@ -59,7 +59,7 @@ export class Campaigns {
     this.#parts = parts;
     const { announce } = parts;
     this.#audiences = new Map<Target, Audience>([
-      ['rooms', roomsOf(parts, (after) => allRooms(parts.rooms, after))],
+      ['rooms', roomsOf(parts, (after) => parts.rooms.all(after === '' ? undefined : after, BATCH))],
       ['public-rooms', roomsOf(parts, (after) => publicRooms(parts.rooms, after))],
       ...(announce ? ([['accounts', accountsOf(parts, announce)]] as const) : []),
       ...(announce ? ([['online', onlineOf(announce)]] as const) : []),
@@ -206,14 +206,6 @@ function roomsOf({ rooms }: CampaignParts, next: Audience['next']): Audience {
       if (room) await rooms.speak(room, writeMessage(job, job.id));
     },
   };
-}
-
-/** Rooms that have an archive, are in the list or are open: in all others nobody would ever see it. */
-async function allRooms({ messages, open, listed }: MucApi, after: string): Promise<readonly string[]> {
-  const behind = after === '' ? undefined : after;
-  const [archived, shown] = await Promise.all([messages.owners(behind, BATCH), listed(behind, BATCH)]);
-  const inMemory = [...open()].map(({ jid }) => jid.bare).filter((address) => compare(address, after) > 0);
-  return [...new Set([...archived, ...shown.map(([address]) => address), ...inMemory])].sort(compare).slice(0, BATCH);
 }
 
 async function publicRooms({ listed }: MucApi, after: string): Promise<readonly string[]> {

@@ -1,16 +1,12 @@
 import type { ArchiveItem, ArchiveStore, Maybe } from '#core';
-import { NS_RETRACT, TAG } from '../mam/index.ts';
+import { TAG } from '../mam/index.ts';
 import type { Said } from '../muc/index.ts';
-
-const NS_FASTEN = 'urn:xmpp:fasten:0';
 
 /** Instant messages: what has not been retracted. */
 export const CONVERSATION = { mask: TAG.conversation | TAG.tombstone, value: TAG.conversation };
 
 /** Rooms kept in memory. */
 const CACHED = 10_000;
-/** Milliseconds within which what was to be retracted is retracted: searches take their time. */
-const SETTLING = 10_000;
 /** Milliseconds after which an archive is looked at again: what is too old is taken out of archives without a word. */
 const OUTDATED = 3_600_000;
 
@@ -32,8 +28,6 @@ interface Entry {
   /** What was said while it was being read. */
   meanwhile: Omit<Digest, 'version'>;
   readAt: number;
-  /** Until when something may still be taken out. */
-  settlesAt: number;
 }
 
 /** What was said last in the rooms that somebody asks about. A message costs the same however many members its room has: one look-up. */
@@ -52,26 +46,23 @@ export class Digests {
   /** What was said last in a room (its bare JID); at once when that is known. */
   of(room: string): Maybe<Digest> {
     const entry = this.#open(room);
-    const now = this.#now();
-    const isFresh = now >= entry.settlesAt && now - entry.readAt < OUTDATED;
-    if (entry.digest && isFresh) return entry.digest;
+    if (entry.digest && this.#now() - entry.readAt < OUTDATED) return entry.digest;
     return (entry.loading ??= this.#load(room, entry).finally(() => {
       entry.loading = undefined;
     }));
   }
 
   /** Something was said. */
-  note({ room, id, tag, stanza }: Pick<Said, 'room' | 'id' | 'tag' | 'stanza'>): void {
+  note({ room, id, tag }: Pick<Said, 'room' | 'id' | 'tag'>): void {
     const entry = id === undefined ? undefined : this.#entries.get(room.jid.bare);
     if (!entry || id === undefined || tag === undefined) return;
     const isInstant = (tag & CONVERSATION.mask) === CONVERSATION.value;
     const news = isInstant ? { id, last: id } : { id };
     entry.meanwhile = { ...entry.meanwhile, ...news };
     if (entry.digest) entry.digest = { ...entry.digest, ...news };
-    if (!isInstant && mayRetract(stanza)) entry.settlesAt = this.#now() + SETTLING;
   }
 
-  /** Something has been taken out of an archive, or the room is no more. */
+  /** Something has been retracted or taken out of an archive, or the room is no more. */
   drop(room: string): void {
     this.#entries.delete(room);
   }
@@ -82,7 +73,6 @@ export class Digests {
       loading: undefined,
       meanwhile: NOTHING,
       readAt: Number.NEGATIVE_INFINITY,
-      settlesAt: Number.NEGATIVE_INFINITY,
     };
     // Behind all others, which are forgotten sooner.
     this.#entries.delete(room);
@@ -112,9 +102,4 @@ export class Digests {
 export function later(a: string | undefined, b: string | undefined): string | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return a > b ? a : b;
-}
-
-/** Whether this may take back what was said before (XEP-0424, XEP-0425). Makes no tree. */
-function mayRetract(stanza: Said['stanza']): boolean {
-  return stanza.has('retract', NS_RETRACT) || stanza.has('apply-to', NS_FASTEN);
 }

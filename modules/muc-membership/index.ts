@@ -89,6 +89,7 @@ export default defineModule({
     defer(rooms.field(notifyField));
     defer(rooms.inform({ room: ({ isArchived, settings }) => (isArchived && settings.isPersistent ? [NS] : []) }));
     on(rooms.signals.said, (said) => digests.note(said));
+    on(rooms.signals.retracted, ({ room }) => digests.drop(room.jid.bare));
     if (displays) on(rooms.signals.said, noteMarker);
     on(rooms.signals.affiliated, noteMembership);
     on(rooms.signals.destroyed, forgetRoom);

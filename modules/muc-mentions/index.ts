@@ -38,7 +38,7 @@ export default defineModule({
     defer(rooms.atRoom('get', NS_MENTIONS, 'query', (room) => showPermissions(room)));
     defer(
       rooms.atRoom('set', NS_MENTIONS, 'query', (room, { from, payload }) =>
-        rooms.configure(room, takePermissions(room, from, payload)),
+        rooms.configure(room, () => takePermissions(room, from, payload)),
       ),
     );
     on(

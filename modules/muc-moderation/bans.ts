@@ -1,6 +1,6 @@
 // Bans that end by themselves, also when the server was stopped in between.
 import { Jid, type Log, type MapStore, StanzaError } from '#core';
-import type { Affiliated, MucApi, Room } from '../muc/index.ts';
+import type { Affiliated, Affirmed, MucApi, Room } from '../muc/index.ts';
 
 /** A ban that ends. */
 export interface Ban {
@@ -36,6 +36,8 @@ export class Bans {
   readonly #parts: BansParts;
   /** When each ends, by room and account: a room has no slash in its bare JID. */
   readonly #ends = new Map<string, number>();
+  /** Those that are being begun, in the same way. */
+  readonly #begun = new Set<string>();
   #timer: NodeJS.Timeout | undefined = undefined;
   #isStopped = false;
 
@@ -66,19 +68,34 @@ export class Bans {
     const was: Ban['afterwards'] = before === 'none' || before === 'outcast' ? 'none' : 'member';
     const ban = duration === undefined ? undefined : { until: Date.now() + duration, afterwards: known?.afterwards ?? was };
     // Before the ban itself: one that was to end must not last for ever because the server broke off in between.
-    if (ban) await this.#put(room, bare, ban);
+    if (!ban) {
+      await rooms.affiliate(room, by, [{ jid, affiliation: 'outcast', reason }]);
+      await this.#put(room, bare, undefined);
+      return;
+    }
+    await this.#put(room, bare, ban);
+    const key = keyOf(room, bare);
+    this.#begun.add(key);
     try {
       await rooms.affiliate(room, by, [{ jid, affiliation: 'outcast', reason }]);
     } catch (error) {
-      if (ban) await this.#put(room, bare, known);
+      await this.#put(room, bare, known);
       throw error;
+    } finally {
+      this.#begun.delete(key);
     }
-    if (!ban) await this.#put(room, bare, undefined);
   }
 
   /** Somebody else has ended a ban. */
   readonly onAffiliated = ({ room, bare, after }: Affiliated): Promise<void> | undefined => {
-    if (after === 'outcast' || !this.#ends.has(`${room.jid.bare}/${bare}`)) return undefined;
+    if (after === 'outcast' || !this.#ends.has(keyOf(room, bare))) return undefined;
+    return this.#put(room, bare, undefined);
+  };
+
+  /** Somebody has banned somebody again, without a time (XEP-0045 section 9.1): this ban does not end by itself. */
+  readonly onAffirmed = ({ room, bare, affiliation }: Affirmed): Promise<void> | undefined => {
+    const key = keyOf(room, bare);
+    if (affiliation !== 'outcast' || !this.#ends.has(key) || this.#begun.has(key)) return undefined;
     return this.#put(room, bare, undefined);
   };
 
@@ -95,8 +112,8 @@ export class Bans {
 
   async #put(room: Room, bare: string, ban: Ban | undefined): Promise<void> {
     await this.#parts.store.update(room.jid.bare, new Map([[bare, ban]]));
-    if (ban) this.#ends.set(`${room.jid.bare}/${bare}`, ban.until);
-    else this.#ends.delete(`${room.jid.bare}/${bare}`);
+    if (ban) this.#ends.set(keyOf(room, bare), ban.until);
+    else this.#ends.delete(keyOf(room, bare));
     this.#schedule();
   }
 
@@ -145,6 +162,10 @@ export class Bans {
       throw error;
     }
   }
+}
+
+function keyOf({ jid }: Room, bare: string): string {
+  return `${jid.bare}/${bare}`;
 }
 
 const UNITS: ReadonlyMap<string, number> = new Map([

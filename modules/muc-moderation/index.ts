@@ -73,7 +73,7 @@ export default defineModule({
 
   async setup({ ask, config, defer, domain, hooks, isAdmin, keep, log, on, stores, use }) {
     const rooms = use(muc);
-    const tombstones = new Tombstones(rooms.messages);
+    const tombstones = new Tombstones(rooms);
     const moderation = new Moderation(rooms, tombstones);
     const slowMode = keep('slowMode', () => new SlowMode());
     const limiter = new Limiter(
@@ -106,6 +106,7 @@ export default defineModule({
     on(rooms.hooks.saying, slowMode.take, Priority.record);
     on(rooms.signals.said, tombstones.retract);
     on(rooms.signals.affiliated, bans.onAffiliated);
+    on(rooms.signals.affirmed, bans.onAffirmed);
     on(rooms.signals.destroyed, bans.onDestroyed);
     on(hooks.messageReceived, guard.takeNews, Priority.serve);
     if (reports) {

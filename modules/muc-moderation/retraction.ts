@@ -1,6 +1,5 @@
 // XEP-0424 in rooms: whoever has said something takes it back, and a tombstone takes its place in the room's archive.
 import {
-  type ArchiveStore,
   type Element,
   Jid,
   type Maybe,
@@ -13,23 +12,23 @@ import {
   xml,
 } from '#core';
 import { type Found, NS_RETRACT, Retractions, readReference, TAG, toTombstoneTag, writeTombstone } from '../mam/index.ts';
-import type { Room, Said, Saying } from '../muc/index.ts';
+import type { MucApi, Room, Said, Saying } from '../muc/index.ts';
 import { NS_OCCUPANT } from './namespaces.ts';
 
 /** The items of rooms' archives, found and replaced. */
 export class Tombstones {
-  readonly #messages: ArchiveStore;
+  readonly #rooms: Pick<MucApi, 'messages' | 'bury'>;
   readonly #retractions: Retractions;
 
-  constructor(messages: ArchiveStore) {
-    this.#messages = messages;
-    this.#retractions = new Retractions(messages);
+  constructor(rooms: Pick<MucApi, 'messages' | 'bury'>) {
+    this.#rooms = rooms;
+    this.#retractions = new Retractions(rooms.messages);
   }
 
   /** What was said in this room under a stanza-id of its archive; undefined for any other id, whoever gave it. */
   async find(room: Room, id: string): Promise<Found | undefined> {
     if (timeOf(id) === undefined) return undefined;
-    const { items } = await this.#messages.query(room.jid.bare, { ids: [id], max: 1 });
+    const { items } = await this.#rooms.messages.query(room.jid.bare, { ids: [id], max: 1 });
     const [item] = items;
     return item && { item, stanza: readStanza(item.stanza) };
   }
@@ -39,11 +38,7 @@ export class Tombstones {
     const id: unknown = stanza.child('occupant-id', NS_OCCUPANT)?.attrs['id'];
     const author = typeof id === 'string' ? [xml('occupant-id', { xmlns: NS_OCCUPANT, id })] : [];
     const tombstone = writeTombstone(stanza, ...author, retracted);
-    return this.#messages.replace(room.jid.bare, {
-      id: item.id,
-      tag: toTombstoneTag(item.tag),
-      stanza: writeStanza(tombstone),
-    });
+    return this.#rooms.bury(room, { id: item.id, tag: toTombstoneTag(item.tag), stanza: writeStanza(tombstone) });
   }
 
   /** Refuses to retract what another occupant has said. What is not in the archive may be passed on: clients look at it, too. */

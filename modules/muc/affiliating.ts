@@ -36,28 +36,49 @@ export async function affiliate(
   room: Room,
   by: Actor,
   changes: readonly AffiliationChange[],
-  confirm: () => void = () => {},
+  confirm?: () => void,
 ): Promise<void> {
   const wanted = new Map<string, Member>();
-  const reasons = new Map<string, string | undefined>();
+  const reasons = new Map<string, string>();
   for (const change of changes) {
     const { bare } = change.jid;
     if (wanted.has(bare)) throw new StanzaError('bad-request', { text: 'An address is named twice' });
     if (by) checkAffiliation(room, by, change);
     wanted.set(bare, toMember(room, change));
-    reasons.set(bare, change.reason);
+    if (change.reason !== undefined) reasons.set(bare, change.reason);
   }
   checkOwners(room, wanted);
+  await carryOut(room, by, { wanted, reasons, ...(confirm && { confirm }) });
+}
+
+/** Takes an account that is no more out of a room, be it the last owner: those who administer the host look after the room then. */
+export async function forget(room: Room, account: Jid): Promise<void> {
+  await carryOut(room, undefined, { wanted: new Map([[account.bare, { affiliation: 'none' as const }]]) });
+}
+
+interface Decision {
+  /** By bare JID. */
+  readonly wanted: ReadonlyMap<string, Member>;
+  readonly reasons?: ReadonlyMap<string, string>;
+  /** Called once it is durable, before anybody else is told. */
+  readonly confirm?: () => void;
+}
+
+async function carryOut(room: Room, by: Actor, { wanted, reasons, confirm }: Decision): Promise<void> {
   const before = new Map([...wanted.keys()].map((bare) => [bare, ownAffiliation(room, bare)]));
   const since = room.version;
   await room.affiliate(wanted);
-  confirm();
+  confirm?.();
   const actor = by && room.occupants.of(by)?.nick;
+  const { signals } = room.parts.events;
   for (const [bare, { affiliation }] of wanted) {
     const was = before.get(bare)!;
-    if (was === affiliation) continue;
-    tell(room, { bare, was, is: affiliation, reason: reasons.get(bare), actor, since });
-    room.parts.events.signals.affiliated.emit({ room, bare, before: was, after: affiliation });
+    if (was === affiliation) {
+      signals.affirmed.emit({ room, bare, affiliation });
+      continue;
+    }
+    tell(room, { bare, was, is: affiliation, reason: reasons?.get(bare), actor, since });
+    signals.affiliated.emit({ room, bare, before: was, after: affiliation });
   }
 }
 
@@ -89,6 +110,8 @@ export function reviewRoles(room: Room): void {
 function checkRole(room: Room, by: Jid, { occupants, role }: RoleChange): void {
   const standing = room.standingOf(by);
   for (const { real, role: before } of occupants) {
+    // Moderators may kick themselves (section 8.2).
+    if (role === 'none' && real.bare === by.bare && standing.role === 'moderator') continue;
     // Moderators are made and unmade by admins (sections 9.6 and 9.7).
     const isTheirs = role === 'moderator' || (before === 'moderator' && role !== 'none');
     if (isTheirs && !isAffiliated(standing.affiliation, 'admin')) throw new StanzaError('forbidden');

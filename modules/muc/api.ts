@@ -4,6 +4,7 @@ import type { Actor, AffiliationChange, RoleChange } from './affiliating.ts';
 import type { RoomHooks, RoomSignals } from './events.ts';
 import type { RoomInfo } from './info.ts';
 import type { Affiliation } from './ranks.ts';
+import type { Tombstone } from './retracting.ts';
 import type { Decoration, Listing, Room } from './room.ts';
 import type { RoomHandler, ServiceHandler } from './service.ts';
 import type { RoomField, Settings } from './settings.ts';
@@ -24,7 +25,7 @@ export interface MucApi {
   readonly jid: Jid;
   readonly hooks: RoomHooks;
   readonly signals: RoomSignals;
-  /** The archives of all rooms, by bare JID. */
+  /** The archives of all rooms, by bare JID; `with` is the account of whoever has said it, and the stanzas are as everybody may see them. */
   readonly messages: ArchiveStore;
   /** Ad-hoc commands at the addresses of rooms; undefined when the module of commands is off. */
   readonly desk: CommandDesk<Room> | undefined;
@@ -34,15 +35,23 @@ export interface MucApi {
   create(wish: RoomWish): Promise<Room>;
   /** Ends a room, and tells those who are in it. */
   destroy(room: Room, reason?: string): Promise<void>;
-  configure(room: Room, settings: Settings): Promise<void>;
+  /** Configures a room, and tells those who are in it. A function is given what holds when it is this change's turn; see Room.configure. */
+  configure(room: Room, settings: Settings | ((now: Settings) => Settings)): Promise<void>;
   /** Changes affiliations by right of `by`, or of the room when that is undefined. */
   affiliate(room: Room, by: Actor, changes: readonly AffiliationChange[]): Promise<void>;
   /** Changes roles, as `affiliate` does affiliations. Throws StanzaError `not-allowed`. */
   changeRoles(room: Room, by: Actor, changes: readonly RoleChange[]): void;
   /** Says something to everybody in the room's own name, or as one of its addresses. Resolves once it is durable. */
   speak(room: Room, stanza: Stanza, from?: Jid): Maybe<void>;
+  /**
+   * Puts a tombstone in the place of what was said (XEP-0424, XEP-0425), and tells so (signal `retracted`). A subject that is retracted is
+   * the room's no more. False when it is not in the archive any more.
+   */
+  bury(room: Room, tombstone: Tombstone): Promise<boolean>;
   /** Rooms in memory. */
   open(): Iterable<Room>;
+  /** The addresses of all rooms, ascending from behind `after`, at most `max`; also of destroyed ones whose names nobody else gets yet. */
+  all(after?: string, max?: number): Promise<readonly string[]>;
   /** Public rooms by address, ascending from behind `after`, at most `max`. */
   listed(after?: string, max?: number): Promise<readonly (readonly [jid: string, listing: Listing])[]>;
   /** The rooms that an account of this host is affiliated with, by address. */

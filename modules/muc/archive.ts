@@ -1,11 +1,9 @@
-// XEP-0313 section 6.2: the archive of a room, for those who may enter it now.
-import { type ArchiveFilter, type Element, escapeXml, type Jid, type Query, StanzaError } from '#core';
+// XEP-0313 section 6.1.2: the archive of a room, for those who may enter it now.
+import { type ArchiveFilter, type Element, type Jid, type Query, StanzaError } from '#core';
 import type { ArchiveItemOf, ArchiveQueries } from '../mam/index.ts';
-import { NS_USER } from './announce.ts';
+import { isSigned, signByAccount, withoutAuthor } from './author.ts';
 import { isAffiliated } from './ranks.ts';
 import type { Room } from './room.ts';
-
-const END = '</message>';
 
 /** Sends a page of a room's archive, and returns what ends it. Throws StanzaError `forbidden` for who may not read it. */
 export function showArchive(queries: ArchiveQueries, room: Room, query: Query): Promise<Element> {
@@ -16,7 +14,7 @@ export function showArchive(queries: ArchiveQueries, room: Room, query: Query): 
     archive: room.jid,
     query,
     narrow: (filter) => narrow(room, filter, seesReal),
-    transform: seesReal ? (item) => addReal(room, item) : undefined,
+    transform: seesReal ? (item) => showAuthor(room, item) : ({ stanza }) => withoutAuthor(stanza),
   });
 }
 
@@ -37,10 +35,8 @@ function narrow(room: Room, filter: ArchiveFilter, seesReal: boolean): ArchiveFi
   return { ...rest, with: other };
 }
 
-/** With the real address of whoever has said it. */
-function addReal({ jid, members }: Room, { with: real, stanza }: ArchiveItemOf): string {
-  if (real === jid.bare || !stanza.endsWith(END)) return stanza;
-  const affiliation = members.get(real)?.affiliation ?? 'none';
-  const item = `<item affiliation='${affiliation}' role='none' jid='${escapeXml(real)}'/>`;
-  return `${stanza.slice(0, -END.length)}<x xmlns='${NS_USER}'>${item}</x>${END}`;
+/** With the real address of whoever has said it. Nobody else has said what the room itself has. */
+function showAuthor({ jid, members }: Room, { with: real, stanza }: ArchiveItemOf): string {
+  if (real === jid.bare || isSigned(stanza)) return stanza;
+  return signByAccount(stanza, real, members.get(real)?.affiliation ?? 'none');
 }

@@ -34,6 +34,15 @@ export interface Said {
   readonly by: string | undefined;
 }
 
+/** What was said in a room was retracted (XEP-0424, XEP-0425): a tombstone is in its place. */
+export interface Retracted {
+  readonly room: Room;
+  /** Its id in the room's archive. */
+  readonly id: string;
+  /** That of the tombstone: see TAG of the archive and ROOM_TAG. */
+  readonly tag: number;
+}
+
 /** Somebody is about to say something to one other in the room. */
 export interface Whispering {
   readonly room: Room;
@@ -67,6 +76,9 @@ export interface Affiliated {
   readonly after: Affiliation;
 }
 
+/** What somebody is to a room was confirmed. */
+export type Affirmed = Omit<Affiliated, 'before' | 'after'> & { readonly affiliation: Affiliation };
+
 /** Where other modules take part in what happens in rooms. */
 export interface RoomHooks {
   readonly entering: Hook<Entering>;
@@ -79,9 +91,12 @@ export interface RoomHooks {
 /** What other modules are told of. */
 export interface RoomSignals {
   readonly said: Signal<Said>;
+  readonly retracted: Signal<Retracted>;
   readonly entered: Signal<{ readonly room: Room; readonly occupant: Occupant }>;
   readonly left: Signal<{ readonly room: Room; readonly occupant: Occupant }>;
   readonly affiliated: Signal<Affiliated>;
+  /** Somebody was made what they were already: banned again, say. Nobody in the room is told of that. */
+  readonly affirmed: Signal<Affirmed>;
   readonly created: Signal<{ readonly room: Room }>;
   readonly configured: Signal<{ readonly room: Room; readonly before: Settings }>;
   readonly destroyed: Signal<{ readonly room: Room }>;
@@ -106,9 +121,11 @@ export function createEvents(log: Log): RoomEvents {
     },
     signals: {
       said: new Signal('said', report),
+      retracted: new Signal('retracted', report),
       entered: new Signal('entered', report),
       left: new Signal('left', report),
       affiliated: new Signal('affiliated', report),
+      affirmed: new Signal('affirmed', report),
       created: new Signal('created', report),
       configured: new Signal('configured', report),
       destroyed: new Signal('destroyed', report),

@@ -1,4 +1,5 @@
 // The form by which a room is configured (XEP-0045 sections 10.1.3 and 10.2): each field once, with how it is written and read.
+import { isDeepStrictEqual } from 'node:util';
 import { type Element, type FormField, Jid, readForm, StanzaError, writeForm, xml } from '#core';
 import { NS_MUC } from './announce.ts';
 import type { Role } from './ranks.ts';
@@ -210,7 +211,7 @@ export function readConfigForm(form: Element, settings: Settings, fields: RoomFi
   for (const [name, given] of values) {
     const field = FIELDS.get(name);
     const extra = field ? undefined : fields.get(name);
-    if (extra) extras.set(name, extra.read(given));
+    if (extra) readExtra(extras, extra, given);
     if (!field) continue;
     const change = field.read(given, next);
     if (!change) throw refusal(name);
@@ -222,6 +223,12 @@ export function readConfigForm(form: Element, settings: Settings, fields: RoomFi
     admins: readPeople(values.get(ADMINS)),
     owners: readPeople(values.get(OWNERS)),
   };
+}
+
+/** Whoever sends back what holds anyway has chosen nothing. */
+function readExtra(extras: Map<string, readonly string[]>, field: RoomField, given: readonly string[]): void {
+  const values = field.read(given);
+  if (extras.has(field.name) || !isDeepStrictEqual(values, field.values)) extras.set(field.name, values);
 }
 
 /** Undefined takes away. */

@@ -25,7 +25,8 @@ export interface GuestsParts {
 
 /**
  * Clients whose sessions outlive a restart of the server (XEP-0198) are still in their rooms afterwards: they never knew that they had
- * been anywhere else.
+ * been anywhere else. So rooms tell nobody that they close (status 332 of XEP-0045 section 16.6): a client whose session does not outlive
+ * it is told by the end of its stream, and one that is resumed would leave rooms in which it still is.
  */
 export class Guests {
   readonly #parts: GuestsParts;

@@ -15,7 +15,7 @@ import type { Rooms } from './rooms.ts';
 export { announce } from './announce.ts';
 export type { MucApi, RoomWish } from './api.ts';
 export { checkReader } from './archive.ts';
-export type { Affiliated, Entering, Inviting, Said, Saying, Updating, Whispering } from './events.ts';
+export type { Affiliated, Affirmed, Entering, Inviting, Retracted, Said, Saying, Updating, Whispering } from './events.ts';
 export { levelField } from './fields.ts';
 export type { NodeAnswer, NodeQuestion, RoomInfo } from './info.ts';
 export { fold } from './nick.ts';

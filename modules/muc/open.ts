@@ -2,9 +2,10 @@ import { type ArchiveStore, Jid, type MapStore, type ModuleContext, StanzaError 
 import type { CommandDesk } from '../commands/index.ts';
 import { ArchiveQueries } from '../mam/index.ts';
 import { changeList, NS_ADMIN, showList } from './admin.ts';
-import { affiliate, changeRoles } from './affiliating.ts';
+import { affiliate, changeRoles, forget } from './affiliating.ts';
 import type { MucApi } from './api.ts';
 import { checkReader, showArchive } from './archive.ts';
+import { withoutAuthors } from './author.ts';
 import { createEvents } from './events.ts';
 import { OWN_FIELDS } from './fields.ts';
 import { type Guest, Guests } from './guests.ts';
@@ -24,6 +25,7 @@ import { Outbox } from './outbox.ts';
 import { configure, NS_OWNER, showConfig, takeConfig } from './owner.ts';
 import type { Affiliation } from './ranks.ts';
 import { NS_REGISTER, register, showRegistration } from './register.ts';
+import { bury } from './retracting.ts';
 import { type Decoration, type Listing, ROOM, type Room, type RoomParts, type Stored } from './room.ts';
 import { type RoomLimits, Rooms } from './rooms.ts';
 import { RoomQueries, RoomService } from './service.ts';
@@ -112,14 +114,21 @@ export function open(local: Local, keep: <T>(name: string, create: () => T) => T
     api: toApi(lasting),
     guests: new Guests({ store: stores.guests, rooms, router, log }),
     async forget(username) {
-      const bare = Jid.of(username, local.domain);
-      for (const [address] of await stores.memberships.entries(username)) {
-        const room = await rooms.get(Jid.parse(address));
-        // The last owner goes all the same: those who administer the host look after the room.
-        if (room) await room.affiliate(new Map([[bare.bare, { affiliation: 'none' as const }]]));
+      const account = Jid.of(username, local.domain);
+      for (const address of (await stores.memberships.entries(username)).keys()) {
+        // One room that cannot be changed keeps nobody in the others.
+        await forgetIn(rooms, Jid.parse(address), account).catch((error: unknown) => {
+          log.error('a room keeps an account that is deleted', { room: address, error });
+        });
       }
     },
   };
+}
+
+async function forgetIn(rooms: Rooms, address: Jid, account: Jid): Promise<void> {
+  const room = await rooms.get(address);
+  // Who is shown out may have been the last one in the room.
+  if (room) await forget(room, account).finally(() => rooms.rest(room));
 }
 
 function build(first: Local): Lasting {
@@ -129,7 +138,7 @@ function build(first: Local): Lasting {
   const decorations = new Set<Decoration>();
   const parts: RoomParts = {
     store: stores.rooms,
-    messages: stores.messages,
+    messages: withoutAuthors(stores.messages),
     listed: stores.listed,
     memberships: stores.memberships,
     outbox: new Outbox(router),
@@ -277,7 +286,7 @@ function toApi({ rooms, queries, infos, fields, decorations, now }: Lasting): Mu
     jid,
     hooks,
     signals,
-    messages: stores.messages,
+    messages: rooms.messages,
     desk,
     find: (address) => rooms.get(address),
     async create({ name, owners, settings }) {
@@ -292,11 +301,14 @@ function toApi({ rooms, queries, infos, fields, decorations, now }: Lasting): Mu
     },
     destroy: (room, reason) => rooms.destroy(room, { reason }),
     // Whoever was the last one in the room may be out of it then.
-    configure: (room, settings) => configure(room, settings).finally(() => rooms.rest(room)),
+    configure: (room, settings) =>
+      configure(room, typeof settings === 'function' ? settings : () => settings).finally(() => rooms.rest(room)),
     affiliate: (room, by, changes) => affiliate(room, by, changes).finally(() => rooms.rest(room)),
     changeRoles,
     speak,
+    bury: (room, tombstone) => bury(rooms, room, tombstone),
     open: () => rooms.open,
+    all: (after, max) => stores.rooms.owners(after, max),
     listed: (after, max) => stores.listed.scan(ROOM, after, max),
     membershipsOf: (username) => stores.memberships.entries(username),
     atRoom: (type, xmlns, name, handler) => queries.atRoom(type, xmlns, name, handler),

@@ -1,4 +1,5 @@
 // XEP-0045 section 10: what owners do: configure a room, and destroy it.
+import { isDeepStrictEqual } from 'node:util';
 import { type Element, Jid, StanzaError, xml } from '#core';
 import { type AffiliationChange, affiliate, reviewRoles } from './affiliating.ts';
 import { NS_MUC, NS_USER, STATUS } from './announce.ts';
@@ -42,40 +43,43 @@ function checkOwner(room: Room, from: Jid): void {
 }
 
 async function submit(rooms: Rooms, room: Room, from: Jid, form: Element): Promise<void> {
-  const { settings, admins, owners } = readConfigForm(form, room.settings, room.parts.fields);
-  const limited = { ...settings, maxHistory: Math.min(settings.maxHistory, rooms.limits.maxHistory) };
+  const read = (now: Settings) => readConfigForm(form, now, room.parts.fields);
+  const { admins, owners } = read(room.settings);
   const people = compare(room, from, admins, owners);
   if (people.length > 0) await affiliate(room, from, people);
-  await configure(room, limited);
+  // Others may have been faster: what the form does not name stays as they have left it.
+  await configure(room, (now) => {
+    const { settings } = read(now);
+    return { ...settings, maxHistory: Math.min(settings.maxHistory, rooms.limits.maxHistory) };
+  });
   if (!room.isLocked) return;
   room.isLocked = false;
   room.parts.events.signals.created.emit({ room });
 }
 
-/** Configures a room, and does what follows from it for those who are in it (sections 10.2 and 10.2.1). */
-export async function configure(room: Room, settings: Settings): Promise<void> {
-  const before = room.settings;
-  const wasArchived = room.isArchived;
-  await room.configure(settings);
+/** Configures a room, and does what follows from it for those who are in it (sections 10.2 and 10.2.1). See Room.configure. */
+export async function configure(room: Room, change: (now: Settings) => Settings): Promise<void> {
+  const { before, after } = await room.configure(change);
   room.forgetForms();
-  const codes = codesOf(before, settings);
-  if (wasArchived !== room.isArchived) codes.push(room.isArchived ? STATUS.loggingOn : STATUS.loggingOff);
-  if (before.isModerated !== settings.isModerated) reviewRoles(room);
-  if (settings.isMembersOnly && !before.isMembersOnly) {
+  if (before.isModerated !== after.isModerated) reviewRoles(room);
+  if (after.isMembersOnly && !before.isMembersOnly) {
     const others = [...room.occupants].filter(({ real }) => !isAffiliated(room.affiliationOf(real), 'member'));
     expel(room, others, { codes: [STATUS.nowMembersOnly] });
   }
-  if (!room.isLocked && JSON.stringify(before) !== JSON.stringify(settings)) {
-    const rest = { ...settings, whois: before.whois, isArchived: before.isArchived };
-    if (JSON.stringify(rest) !== JSON.stringify(before)) codes.push(STATUS.configChanged);
-    room.notify(xml('x', NS_USER, ...codes.sort().map((code) => xml('status', { code }))));
-  }
+  const codes = room.isLocked ? [] : codesOf(room, before, after);
+  if (codes.length > 0) room.notify(xml('x', NS_USER, ...codes.map((code) => xml('status', { code }))));
   room.parts.events.signals.configured.emit({ room, before });
 }
 
-function codesOf(before: Settings, after: Settings): string[] {
-  if (before.whois === after.whois) return [];
-  return [after.whois === 'anyone' ? STATUS.nowNonAnonymous : STATUS.nowSemiAnonymous];
+/** What everybody is told of a change (section 10.2.1); nothing when there is none. */
+function codesOf({ parts }: Room, before: Settings, after: Settings): readonly string[] {
+  const codes: string[] = [];
+  if (parts.mayArchive && before.isArchived !== after.isArchived)
+    codes.push(after.isArchived ? STATUS.loggingOn : STATUS.loggingOff);
+  if (before.whois !== after.whois) codes.push(after.whois === 'anyone' ? STATUS.nowNonAnonymous : STATUS.nowSemiAnonymous);
+  const rest = { ...after, whois: before.whois, isArchived: before.isArchived };
+  if (!isDeepStrictEqual(rest, before)) codes.push(STATUS.configChanged);
+  return codes.sort();
 }
 
 /** The form names all admins and all owners: who is not named is none any more. */

@@ -53,18 +53,16 @@ export function mayAffiliate(by: Affiliation, before: Affiliation, after: Affili
 }
 
 /**
- * Whether somebody may give an occupant this role (section 5.1.3). Moderators give and take voice and kick; only admins and owners make
- * moderators, and nobody takes anything from those of a higher affiliation (sections 8.2, 8.4 and 9.7).
+ * Whether somebody may give an occupant this role (section 5.1.3). Moderators give and take voice, and show out participants and visitors
+ * (section 5.1.1); only admins and owners make moderators, unmake them and show them out. Nobody takes anything from those of a higher
+ * affiliation (sections 8.2 and 8.5; by the words of section 8.4 moderators without an affiliation could not take voice from anybody), and
+ * nobody takes voice or moderator status from admins and owners (sections 8.4, 9.7 and 9.8).
  */
 export function mayChangeRole(by: Standing, of: Standing, after: Role): boolean {
   if (by.role !== 'moderator') return false;
   const isAdmin = isAffiliated(by.affiliation, 'admin');
-  if (hasRole(of.role, after) && of.role !== after) {
-    // Taken away: never from who is above, nor from admins and owners but by owners, who may at most be shown out.
-    if (AFFILIATIONS.indexOf(of.affiliation) > AFFILIATIONS.indexOf(by.affiliation)) return false;
-    if (isAffiliated(of.affiliation, 'admin'))
-      return after === 'none' && by.affiliation === 'owner' && of.affiliation !== 'owner';
-    return of.role !== 'moderator' || isAdmin;
-  }
-  return after !== 'moderator' || isAdmin;
+  if (hasRole(after, of.role)) return after !== 'moderator' || isAdmin;
+  if (!isAffiliated(by.affiliation, of.affiliation)) return false;
+  if (after !== 'none' && isAffiliated(of.affiliation, 'admin')) return false;
+  return of.role !== 'moderator' || isAdmin;
 }

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { type ArchiveStore, type Element, type Jid, type MapStore, Stanza, sortableId, xml } from '#core';
+import { type ArchiveStore, type Element, type Jid, type MapStore, Stanza, StanzaError, sortableId, xml } from '#core';
 import type { RoomEvents } from './events.ts';
 import { fold } from './nick.ts';
 import { type Member, type Occupant, Occupants } from './occupant.ts';
@@ -14,6 +14,8 @@ export interface Subject {
   readonly by: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
+  /** The id in the archive of the message that has set it; undefined when that is not kept. */
+  readonly id?: string;
 }
 
 /** What is stored of a room: under 'room', and for each account it knows under its bare JID. */
@@ -49,6 +51,7 @@ export interface Listing {
 export interface RoomParts {
   /** By the room's bare JID, which no account has for a name. */
   readonly store: MapStore<Stored>;
+  /** What is appended is signed, what is found is not (author.ts). */
   readonly messages: ArchiveStore;
   /** Public rooms, under 'room'. */
   readonly listed: MapStore<Listing>;
@@ -69,6 +72,12 @@ export interface RoomParts {
   localName(bare: string): string | undefined;
   /** Whether this account owns all rooms. */
   isAdmin(jid: Jid): boolean;
+}
+
+/** What a change of the settings has changed. */
+export interface Configured {
+  readonly before: Settings;
+  readonly after: Settings;
 }
 
 /** Changes of affiliations that are remembered: who was away for longer is told of all. */
@@ -102,6 +111,8 @@ export class Room {
   readonly #line = new Line();
   /** What holds. */
   #state: StoredRoom;
+  /** Resolves once the last change of the settings is done. */
+  #configured: Promise<void> = Promise.resolve();
   /** What is being stored, in order. */
   readonly #pending: Partial<StoredRoom>[] = [];
   readonly #members: Map<string, Member>;
@@ -203,9 +214,23 @@ export class Room {
     return role === 'moderator' || affiliation === 'admin' || affiliation === 'owner';
   }
 
-  /** Configures the room. */
-  async configure(settings: Settings): Promise<void> {
-    await this.#write({ settings }, () => [this.#list(settings)]);
+  /**
+   * Configures the room: by what `change` makes of what holds once all changes before it are done. Resolves with the settings before and
+   * after; rejects with StanzaError `item-not-found` for a room that is no more, and with what `change` throws.
+   */
+  configure(change: (now: Settings) => Settings): Promise<Configured> {
+    this.inUse++;
+    const task = this.#configured.then(() => this.#configure(change)).finally(() => this.inUse--);
+    this.#configured = task.then(ignore, ignore);
+    return task;
+  }
+
+  async #configure(change: (now: Settings) => Settings): Promise<Configured> {
+    if (this.isGone) throw new StanzaError('item-not-found', { text: 'There is no such room' });
+    const before = this.settings;
+    const after = change(before);
+    await this.#write({ settings: after }, () => [this.#list(after)]);
+    return { before, after };
   }
 
   /** Sets what the room talks about. Until it is stored the old subject holds. */
@@ -355,6 +380,8 @@ export class Room {
     return written;
   }
 }
+
+function ignore(): void {}
 
 function isNothing({ affiliation, nick }: Member): boolean {
   return affiliation === 'none' && nick === undefined;

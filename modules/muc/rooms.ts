@@ -1,4 +1,4 @@
-import { type Jid, type Log, type Maybe, StanzaError } from '#core';
+import { type ArchiveStore, type Jid, type Log, type Maybe, StanzaError } from '#core';
 import type { RoomEvents } from './events.ts';
 import { type Destruction, empty } from './leaving.ts';
 import type { Member } from './occupant.ts';
@@ -48,6 +48,11 @@ export class Rooms {
   /** The hooks and signals of all rooms. */
   get events(): RoomEvents {
     return this.#parts.events;
+  }
+
+  /** The archives of all rooms, by bare JID, without the real addresses of authors (author.ts). */
+  get messages(): ArchiveStore {
+    return this.#parts.messages;
   }
 
   /** Rooms in memory. */

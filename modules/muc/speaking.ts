@@ -1,8 +1,9 @@
 // XEP-0045 sections 7.4 and 8.1: what is said to everybody in a room. It is stored before anybody sees it, and everybody sees it in the
 // same order.
-import { after, type Envelope, Jid, type Maybe, type Stanza, StanzaError, sortableId, writeStanza } from '#core';
+import { after, type Envelope, Jid, type Maybe, Stanza, StanzaError, sortableId, writeStanza, xml } from '#core';
 import { judge, TAG } from '../mam/index.ts';
 import { FORGED, NS_MUC, NS_OCCUPANT, NS_USER } from './announce.ts';
+import { type Author, sign } from './author.ts';
 import type { Saying } from './events.ts';
 import { SPEAK_FIELD } from './fields.ts';
 import type { Occupant } from './occupant.ts';
@@ -30,7 +31,7 @@ export function say(room: Room, env: Envelope): Maybe<void> {
 /** What the room itself says to everybody; `from` is the room, or somebody in it. Resolves once it is stored and under way. */
 export function speak(room: Room, stanza: Stanza, from: Jid = room.jid): Maybe<void> {
   const kept = room.isArchived ? judge(stanza, true) : undefined;
-  return store(room, stanza.addressed(from.full, undefined), { tag: kept, by: undefined, from });
+  return store(room, stanza.addressed(from.full, undefined), { tag: kept, author: undefined, from });
 }
 
 function publish({ room, occupant, env, stanza, isSubject }: Saying): Maybe<void> {
@@ -39,7 +40,7 @@ function publish({ room, occupant, env, stanza, isSubject }: Saying): Maybe<void
   const subject = isSubject ? { text: stanza.text('subject') ?? '', by: occupant.nick, at: Date.now() } : undefined;
   return store(room, stanza, {
     tag: room.isArchived ? kept : undefined,
-    by: occupant.real.bare,
+    author: { real: occupant.real, role: occupant.role, affiliation: room.affiliationOf(occupant.real) },
     from: occupant.jid,
     before: env.stored,
     subject,
@@ -49,7 +50,8 @@ function publish({ room, occupant, env, stanza, isSubject }: Saying): Maybe<void
 interface Storing {
   /** Undefined: it is not kept. */
   readonly tag: number | undefined;
-  readonly by: string | undefined;
+  /** Undefined: the room itself says it. */
+  readonly author: Author | undefined;
   readonly from: Jid;
   /** What has to be durable before. */
   readonly before?: Promise<unknown> | undefined;
@@ -57,14 +59,16 @@ interface Storing {
 }
 
 /** Stores what is said, and gives it to everybody once that is done and what was said before has been given. */
-function store(room: Room, stanza: Stanza, { tag, by, from, before, subject }: Storing): Maybe<void> {
+function store(room: Room, stanza: Stanza, { tag, author, from, before, subject }: Storing): Maybe<void> {
   room.usedAt = Date.now();
   const id = tag === undefined ? undefined : sortableId();
   const shown = id === undefined ? stanza : stanza.plus('stanza-id', NS_SID, { id, by: room.jid.bare });
   const writes: Promise<unknown>[] = [];
+  const by = author?.real.bare;
   if (id !== undefined) {
     const item = { id, with: by ?? room.jid.bare, resource: from.resource, tag: tag! };
-    writes.push(room.parts.messages.append(room.jid.bare, { ...item, stanza: writeStanza(stanza) }));
+    const text = writeStanza(stanza);
+    writes.push(room.parts.messages.append(room.jid.bare, { ...item, stanza: author ? sign(text, author) : text }));
   }
   if (before) writes.push(before);
   const give = (): Promise<void> | undefined => {
@@ -78,17 +82,38 @@ function store(room: Room, stanza: Stanza, { tag, by, from, before, subject }: S
   const stored = writes.length === 1 ? writes[0]! : Promise.all(writes);
   let given: Promise<void> | undefined;
   // The last subject that is shown is the one that holds, and one that is not kept is none.
-  const done = (subject ? stored.then(() => room.talkAbout(subject)) : stored).then(() => {
+  const named = subject && { ...subject, ...(id !== undefined && { id }) };
+  const done = (named ? stored.then(() => room.talkAbout(named)) : stored).then(() => {
     given = give();
   });
-  // One that fails holds nobody up, and lets nobody overtake those before it.
+  queue(room, done);
+  return done.then(() => given);
+}
+
+/** What is said from now on is given once this is done. One that fails holds nobody up, and lets nobody overtake those before it. */
+function queue(room: Room, done: Promise<void>): void {
+  const earlier = room.underway;
   const last: Promise<void> = done
     .then(ignore, () => earlier)
     .then(() => {
       if (room.underway === last) room.underway = undefined;
     });
   room.underway = last;
-  return done.then(() => given);
+}
+
+/** The subject that was set by what has this id is retracted: if it holds still, there is none from now on, and everybody is told so. */
+export function withdrawSubject(room: Room, id: string): Promise<void> {
+  const withdraw = async (): Promise<void> => {
+    await room.underway;
+    // Another one may have been set meanwhile.
+    if (room.subject?.id !== id) return;
+    await room.talkAbout({ text: '', by: '', at: Date.now() });
+    const stanza = Stanza.of(xml('message', { type: 'groupchat', id: sortableId() }, xml('subject')));
+    void broadcast(room, { id: undefined, stanza, from: room.jid });
+  };
+  const done = withdraw();
+  queue(room, done);
+  return done;
 }
 
 /** Gives something to everybody who is here, and keeps it for those who are just coming in. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { settle } from '../../support/probe.ts';
-import { configure, errorIn, join, LOUNGE, RoomScene, SERVICE, say } from '../../support/room-scene.ts';
+import { codesIn, configure, errorIn, itemIn, join, LOUNGE, RoomScene, SERVICE, say } from '../../support/room-scene.ts';
 
 const ITEMS = `<query xmlns='http://jabber.org/protocol/disco#items'/>`;
 
@@ -32,6 +32,70 @@ describe('muc: accounts and rooms', () => {
     const next = await scene.client('juliet', 'next');
     await scene.enter(next);
     assert.equal(room.affiliationOf(scene.host.jid('juliet@example.org')), 'none');
+  });
+
+  it('others are told what an account that is deleted was to the room (sections 9.4, 9.7, 10.4 and 10.7)', async () => {
+    await start();
+    const room = await scene.room({ people: { juliet: 'admin', absent: 'member', romeo: 'owner' } });
+    const heard: unknown[] = [];
+    scene.rooms.signals.affiliated.add(({ bare, before, after }) => void heard.push([bare, before, after]));
+    const [juliet, romeo, stranger] = [await scene.client('juliet'), await scene.client('romeo'), await scene.client('stranger')];
+    for (const probe of [juliet, romeo, stranger]) await scene.enter(probe);
+    await scene.hush(juliet, romeo, stranger);
+    for (const name of ['juliet', 'absent']) {
+      if (name === 'absent') await scene.host.host.accounts.create(name, 'secret');
+      await scene.host.host.accounts.delete(name);
+    }
+    await settle();
+    assert.deepEqual(heard, [
+      ['juliet@example.org', 'admin', 'none'],
+      ['absent@example.org', 'member', 'none'],
+    ]);
+    // In the room: presence with what it is now, and it is no moderator by that any more.
+    const [presence] = stranger.take();
+    assert.deepEqual(
+      [presence?.attrs['from'], itemIn(presence)],
+      [`${LOUNGE}/juliet`, { affiliation: 'none', role: 'participant' }],
+    );
+    // Not in the room: a notice for those who may see the list of members.
+    const notices = romeo.take().filter(({ name }) => name === 'message');
+    assert.deepEqual(notices.map(itemIn), [{ jid: 'absent@example.org', affiliation: 'none', role: 'none' }]);
+    assert.equal(room.version, 3);
+  });
+
+  it('an account that is deleted is shown out where only members are', async () => {
+    await start();
+    const room = await scene.room({ people: { juliet: 'owner', romeo: 'owner' }, settings: { isMembersOnly: true } });
+    const lonely = await scene.room({ name: 'lonely', settings: { isMembersOnly: true, isPersistent: false } });
+    await scene.rooms.affiliate(lonely, undefined, [
+      { jid: scene.host.jid('juliet@example.org'), affiliation: 'owner' },
+      { jid: scene.host.jid('keeper@example.org'), affiliation: 'none' },
+    ]);
+    const [juliet, romeo] = [await scene.client('juliet'), await scene.client('romeo')];
+    await scene.enter(juliet);
+    await scene.enter(romeo);
+    await scene.enter(juliet, { room: `lonely@${SERVICE}` });
+    await scene.hush(juliet, romeo);
+    await scene.host.host.accounts.delete('juliet');
+    await settle();
+    const [out] = romeo.take();
+    assert.deepEqual([out?.attrs['type'], codesIn(out)], ['unavailable', ['321']]);
+    assert.equal(room.occupants.size, 1);
+    // A temporary room that has become empty has ended, though it was the last owner that went.
+    assert.equal(lonely.isGone, true);
+  });
+
+  it('a room that cannot be changed keeps a deleted account in no other', async () => {
+    await start();
+    const rooms = [
+      await scene.room({ name: 'a', people: { juliet: 'member' } }),
+      await scene.room({ name: 'b', people: { juliet: 'member' } }),
+    ];
+    await scene.host.host.accounts.create('juliet', 'secret');
+    rooms[0]!.affiliate = () => Promise.reject(new Error('broken'));
+    await scene.host.host.accounts.delete('juliet');
+    assert.equal(rooms[1]!.members.has('juliet@example.org'), false);
+    assert.equal(scene.host.faults.splice(0).length, 1);
   });
 
   it('a room of the same name as an account stays when the account is deleted', async () => {

@@ -51,6 +51,24 @@ describe('announcements to many', () => {
     );
   });
 
+  it('reach rooms that sleep, are hidden, and in which nothing was ever said', async () => {
+    await scene.stop();
+    scene = await startScene({ modules: { muc: { maxIdle: 2 } } });
+    const names = Array.from({ length: 80 }, (_, i) => `r${i}`);
+    for (const name of names) await scene.create(name, { isPublic: false });
+    assert([...scene.rooms.open()].length < 10);
+    const gone = await scene.create('r1x', { isPublic: false });
+    await scene.rooms.destroy(gone);
+    await scene.api.announce({ text: 'All' }, 'rooms', undefined);
+    for (let i = 0; i < 10; i++) await done();
+    for (const name of names) assert.deepEqual(await scene.texts(`${name}@conference.example.org`), ['All'], name);
+    // Whoever comes there later is told.
+    const juliet = await scene.host.online('juliet');
+    juliet.send("<presence to='r7@conference.example.org/J'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    await settle();
+    assert.deepEqual(bodies(juliet).filter(Boolean), ['All']);
+  });
+
   it('reach all rooms of a large service, and each once', async () => {
     const names = Array.from({ length: 300 }, (_, i) => `r${i}é`);
     for (const name of names) await scene.create(name, { isPublic: name.includes('7') });

@@ -147,14 +147,50 @@ describe('muc: configuration', () => {
       .getChild('query')!
       .getChild('x')!;
     form.attrs['type'] = 'submit';
-    // The first time the fields of features are filled in, which hold without that.
-    await submit(String(form));
     assert.deepEqual([room.settings.name, room.settings.password, room.settings.lang], ['Cave <&>', ' a b ', 'de']);
     await scene.hush(keeper, carol);
     const before = state();
     assert.equal(errorIn(await submit(String(form))), undefined);
     assert.deepEqual(state(), before);
     await carol.quiet();
+  });
+
+  it('keeps what two forms say that come at once, each of other fields', async () => {
+    const phone = await scene.client('keeper', 'phone');
+    const answers = await Promise.all([
+      keeper.ask(
+        configure({ roomname: 'Cave', passwordprotectedroom: '1', roomsecret: 'sesame', [own('who_may_speak')]: 'members' }),
+      ),
+      phone.ask(configure({ roomdesc: 'Damp', whois: 'anyone', [own('registration')]: 'closed' })),
+    ]);
+    assert.deepEqual(answers.map(errorIn), [undefined, undefined]);
+    const { name, description, password, whois, extras } = room.settings;
+    assert.deepEqual([name, description, password, whois], ['Cave', 'Damp', 'sesame', 'anyone']);
+    assert.deepEqual(extras, { [own('who_may_speak')]: ['members'], [own('registration')]: ['closed'] });
+    await settle();
+    const notices = carol.take().filter((stanza) => stanza.name === 'message');
+    assert.deepEqual(notices.map(codesIn), [['104'], ['104', '172']]);
+  });
+
+  it('refuses a form that makes no sense any more when it is its turn', async () => {
+    await keeper.ask(configure({ passwordprotectedroom: '1', roomsecret: 'sesame' }));
+    const phone = await scene.client('keeper', 'phone');
+    const answers = await Promise.all([
+      keeper.ask(configure({ passwordprotectedroom: '0' })),
+      phone.ask(configure({ passwordprotectedroom: '1' })),
+    ]);
+    assert.deepEqual(answers.map(errorIn), [undefined, 'not-acceptable/modify']);
+    assert.equal(room.settings.password, undefined);
+  });
+
+  it('is not stored for a room that has been destroyed meanwhile', async () => {
+    const [destroyed, configured] = await Promise.allSettled([
+      scene.rooms.destroy(room),
+      scene.rooms.configure(room, room.settings),
+    ]);
+    assert.equal(destroyed.status, 'fulfilled');
+    assert.equal(configured.status, 'rejected');
+    await assert.rejects(Promise.resolve(scene.rooms.find(room.jid)), { condition: 'gone' });
   });
 
   it('is shown with the fields of section 16.5.3, each with what holds', async () => {
@@ -268,6 +304,12 @@ describe('muc: configuration', () => {
       ]) {
         assert.match(errorIn(await stranger.ask(iq)) ?? '', /^(item-not-found\/cancel|forbidden\/auth)$/, iq);
       }
+      await maker.quiet();
+    });
+
+    it('tells nobody of changes when it is submitted (section 10.1)', async () => {
+      await locked.hush(maker);
+      assert.equal(errorIn(await maker.ask(configure({ roomname: 'Cave', whois: 'anyone' }, { room: CAVE }))), undefined);
       await maker.quiet();
     });
 

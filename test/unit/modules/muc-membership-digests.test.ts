@@ -5,7 +5,7 @@ import { TAG } from '../../../modules/mam/index.ts';
 import mds, { type DisplayedChat, type MdsApi } from '../../../modules/mds/index.ts';
 import type { Said } from '../../../modules/muc/index.ts';
 import { Digests } from '../../../modules/muc-membership/digests.ts';
-import { type ArchiveStore, archiveStore, defineModule, Jid, option, readStanza, sortableId } from '../../../src/index.ts';
+import { type ArchiveStore, archiveStore, defineModule, Jid, option, sortableId } from '../../../src/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
@@ -39,7 +39,7 @@ describe('muc-membership: what was said last', () => {
     const id = sortableId();
     const stanza = `<message xmlns='jabber:client' type='groupchat'>${content}</message>`;
     if (isStored) await messages.append(ROOM, { id, with: 'romeo@example.org', tag, stanza });
-    digests.note({ room, id, tag, stanza: readStanza(stanza) });
+    digests.note({ room, id, tag });
     return id;
   }
   const last = async () => (await digests.of(ROOM)).last;
@@ -76,18 +76,17 @@ describe('muc-membership: what was said last', () => {
     assert.deepEqual([await last(), (await digests.of(ROOM)).id], [undefined, subject]);
   });
 
-  it('is read again for some time after somebody has retracted something, and after an hour', async () => {
+  it('is read again after something was retracted, and after an hour', async () => {
     const one = await say();
     const two = await say();
     assert.equal(await last(), two);
     const { version } = await digests.of(ROOM);
     await say(TAG.groupchat, "<retract xmlns='urn:xmpp:message-retract:1' id='two'/>");
-    await last();
+    assert.equal(await last(), two);
     await messages.replace(ROOM, { id: two, tag: TAG.groupchat | TAG.tombstone, stanza: '<message/>' });
+    digests.drop(ROOM);
     assert.equal(await last(), one);
     assert.notEqual((await digests.of(ROOM)).version, version);
-    now += 10_001;
-    await last();
     const before = reads;
     await last();
     assert.equal(reads, before);
@@ -97,7 +96,7 @@ describe('muc-membership: what was said last', () => {
   });
 
   it('is not kept of rooms that nobody asks about, nor of what is not archived', async () => {
-    digests.note({ room, id: undefined, tag: undefined, stanza: readStanza("<message xmlns='jabber:client'/>") });
+    digests.note({ room, id: undefined, tag: undefined });
     const one = await say();
     digests.drop(ROOM);
     await messages.remove(ROOM, { ids: [one] });

@@ -94,6 +94,37 @@ describe('muc-moderation: bans and kicks', () => {
     assert.equal(affiliationOf('romeo'), 'none');
   });
 
+  it('last for ever when somebody bans them again in the list of the room, also after a restart', async () => {
+    await scene.enter('juliet');
+    await ban('romeo', '1h');
+    await ban('juliet', '1h');
+    const again = "<item affiliation='outcast' jid='romeo@example.org/desk'/>";
+    assert.equal(
+      errorIn(await scene.keeper.ask(change(`${again}<item affiliation='member' jid='member@example.org'/>`))),
+      undefined,
+    );
+    await settle();
+    await scene.stop();
+    await start();
+    await pass(2 * HOUR);
+    assert.deepEqual([affiliationOf('romeo'), affiliationOf('juliet')], ['outcast', 'none']);
+  });
+
+  it('stay as they are when nobody bans them again, and can be made longer and shorter', async () => {
+    await ban('romeo', '1h');
+    // Refused, and for somebody else.
+    assert.equal(
+      errorIn(await scene.keeper.ask(change("<item affiliation='outcast' jid='keeper@example.org'/>"))),
+      'conflict/cancel',
+    );
+    await scene.keeper.ask(change("<item affiliation='outcast' jid='juliet@example.org'/>"));
+    await ban('romeo@example.org', '3h');
+    await pass(2 * HOUR);
+    assert.equal(affiliationOf('romeo'), 'outcast');
+    await pass(HOUR);
+    assert.deepEqual([affiliationOf('romeo'), affiliationOf('juliet')], ['none', 'outcast']);
+  });
+
   it('give back membership, and no more than that', async () => {
     await ban('member@example.org', '1h');
     await ban('admin@example.org', '1h', '', await scene.scene.client('other'));

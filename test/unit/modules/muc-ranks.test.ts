@@ -69,13 +69,18 @@ describe('muc: roles and affiliations', () => {
     for (const by of ['none', 'member', 'admin', 'owner'] as const) {
       for (const of of ['none', 'member', 'admin', 'owner'] as const) {
         const isAbove = AFFILIATIONS.indexOf(of) > AFFILIATIONS.indexOf(by);
-        if (isAbove) assert.equal(may(by, 'moderator', of, 'participant', 'none'), false, `${by} kicks ${of}`);
+        assert.equal(may(by, 'moderator', of, 'participant', 'none'), !isAbove, `${by} kicks ${of}`);
+        if (isAbove) assert.equal(may(by, 'moderator', of, 'participant', 'visitor'), false, `${by} mutes ${of}`);
         if (of === 'admin' || of === 'owner')
           assert.equal(may(by, 'moderator', of, 'moderator', 'visitor'), false, `${by} mutes ${of}`);
       }
     }
+    for (const rank of ['admin', 'owner'] as const) {
+      assert.equal(may(rank, 'moderator', rank, 'moderator', 'none'), true, `${rank} kicks ${rank}`);
+      assert.equal(may(rank, 'moderator', rank, 'moderator', 'participant'), false, `${rank} unmakes ${rank}`);
+    }
     assert.equal(may('owner', 'moderator', 'admin', 'moderator', 'none'), true);
-    assert.equal(may('owner', 'moderator', 'owner', 'moderator', 'none'), false);
+    assert.equal(may('admin', 'moderator', 'owner', 'moderator', 'none'), false);
   });
 });
 

@@ -41,8 +41,8 @@ const DEEDS: readonly { readonly name: string; readonly attrs: string; readonly 
       //                     vis par mod mem memM adm own
       moderator: '           +   +   n   n   n    n   n',
       'member as moderator': '+  +   n   +   n    n   n',
-      admin: '               +   +   +   +   +    .   n',
-      owner: '               +   +   +   +   +    +   .',
+      admin: '               +   +   +   +   +    +   n',
+      owner: '               +   +   +   +   +    +   +',
     },
   },
   {
@@ -224,6 +224,28 @@ describe('muc: who may do something to whom', () => {
       await scene.rooms.destroy(room);
       await scene.hush(doer, await scene.client('victim'), witness);
     }
+  });
+
+  it('moderators may kick themselves (section 8.2)', async () => {
+    for (const actor of Object.values(ACTORS)) {
+      const { room, address, doer, sufferer, witness } = await arrange(actor, VICTIMS.visitor);
+      assert.equal(errorIn(await doer.ask(change("<item nick='actor' role='none'/>", address))), undefined);
+      assert.deepEqual(room.occupants.named('actor'), []);
+      assert.deepEqual(codesIn(witness.take()[0]), ['307']);
+      await scene.rooms.destroy(room);
+      await scene.hush(doer, sufferer, witness);
+    }
+  });
+
+  it('others than moderators do not, but go', async () => {
+    const { room, address, doer, sufferer, witness } = await arrange(
+      { affiliation: 'member', role: 'participant' },
+      VICTIMS.visitor,
+    );
+    assert.equal(errorIn(await doer.ask(change("<item nick='actor' role='none'/>", address))), 'forbidden/auth');
+    assert.equal(room.occupants.named('actor').length, 1);
+    await scene.rooms.destroy(room);
+    await scene.hush(doer, sufferer, witness);
   });
 
   it('a list of changes is refused as a whole when one of them is (section 9.2)', async () => {
