@@ -100,7 +100,9 @@ export class Node {
     const begun = this.#turn.then(() => ({ written: begin() }));
     // Nobody listens before its turn to end comes.
     this.#turn = begun.then(({ written }) => void written.catch(() => {}));
-    const done = Promise.all([begun.then(({ written }) => written), this.#tail])
+    // What fails early must not let the next one pass those before.
+    const done = Promise.all([begun, this.#tail])
+      .then(([{ written }]) => written)
       .then(end)
       .finally(() => void this.#waiting--);
     this.#tail = done.catch(() => {});
