@@ -28,7 +28,7 @@ import caps from '../caps/index.ts';
 import presence from '../presence/index.ts';
 import { NS_EVENT, NS_OWNER } from '../pubsub/errors.ts';
 import { Counter, DEFAULTS, type Item, NODE_STORES, type NodeConfig, NS_PUBSUB, type Place, showsOf } from '../pubsub/index.ts';
-import { ACCOUNT_FEATURES, describeNode, listItems, listNodes } from '../pubsub/info.ts';
+import { ACCOUNT_FEATURES, describeNode, listItems, listNodes, SERVER_FEATURES } from '../pubsub/info.ts';
 import { RosterTrust } from '../pubsub/trust.ts';
 import roster from '../roster/index.ts';
 import { isAvailable, Listeners } from './audience.ts';
@@ -143,6 +143,9 @@ export default defineModule({
 
     disco.identity('account', { category: 'pubsub', type: 'pep' });
     for (const feature of ACCOUNT_FEATURES) disco.feature('account', feature);
+    // Where some clients look, who take what the server says for what accounts can do.
+    disco.identity('server', { category: 'pubsub', type: 'pep' });
+    for (const feature of SERVER_FEATURES) disco.feature('server', feature);
     disco.extend({ node: describe, items: list });
     for (const xmlns of [NS_PUBSUB, NS_OWNER]) {
       iq.get('account', xmlns, 'pubsub', (query) => answer('get', query));

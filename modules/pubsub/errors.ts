@@ -37,7 +37,7 @@ export function nodeRequired(): StanzaError {
   return pubsubError('bad-request', 'nodeid-required');
 }
 
-/** There is no such node. */
+/** There is no such node. By the code (XEP-0086) profanity knows that it may make its list of devices. */
 export function noSuchNode(): StanzaError {
-  return new StanzaError('item-not-found');
+  return new StanzaError('item-not-found', { code: '404' });
 }

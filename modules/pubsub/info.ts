@@ -60,6 +60,15 @@ export const ACCOUNT_FEATURES: readonly string[] = [
     .map((name) => `${NS_PUBSUB}#${name}`),
 ];
 
+/** Those of them that clients ask the host of the account for. */
+export const SERVER_FEATURES: readonly string[] = [
+  'auto-create',
+  'filtered-notifications',
+  'persistent-items',
+  'publish',
+  'publish-options',
+].map((name) => `${NS_PUBSUB}#${name}`);
+
 /** Items that a question about a node is answered with at most. */
 const MAX_ITEMS = 250;
 

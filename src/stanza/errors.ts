@@ -91,6 +91,8 @@ export interface ErrorDetail {
 /** ErrorDetail, with the type when it differs from the condition's usual one. */
 export interface StanzaErrorDetail extends ErrorDetail {
   readonly type?: StanzaErrorType | undefined;
+  /** What clients of old go by (XEP-0086), where some of them know nothing else. */
+  readonly code?: string | undefined;
 }
 
 /** An Error without a stack: refusing is ordinary work, and a flood that is refused should not pay for traces. */
@@ -119,7 +121,8 @@ export class StanzaError extends Refusal {
 
   /** The `<error/>` child of an error stanza. */
   toElement(): Element {
-    return fill(new Element('error', { type: this.type }), NS_STANZAS, this.condition, this.detail);
+    const { code } = this.detail;
+    return fill(new Element('error', { ...(code && { code }), type: this.type }), NS_STANZAS, this.condition, this.detail);
   }
 }
 
