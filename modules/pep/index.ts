@@ -123,6 +123,7 @@ export default defineModule({
       trust,
       mayCreate: ({ jid }, by) => jid.bare === by.bare,
       audience: ({ jid }, node, members) => listeners.of(jid, node, members),
+      hidesFrom: ({ jid }, entity) => after(listeners.visibility(jid), (seen) => !seen.includes(entity)),
       shows: (entity) => showsOf(router, entity, domain),
     });
     const greeter = new Greeter({

@@ -121,6 +121,7 @@ export default defineModule({
       trust: new RosterTrust(use(roster), domain),
       mayCreate: (_, by) => isAdmin(by) || config.create === 'anyone' || (config.create === 'local' && hasAccount(by)),
       audience: () => ({ sessions: [], remote: [], undecided: [] }),
+      hidesFrom: () => false,
       shows: (entity) => showsOf(router, entity, domain),
     });
     const place: Place = { jid, nodes: await counter.nodesOf('') };

@@ -60,7 +60,7 @@ export class Notifier {
     const to = redirect === undefined ? '' : `<redirect uri='${escapeXml(redirect)}'/>`;
     const stanza = this.#write(place, node, writeEvent(`<delete node='${escapeXml(node.name)}'>${to}</delete>`));
     const members = await node.members();
-    const recipients = await this.#recipients(node, members);
+    const recipients = await this.#recipients(place, node, members);
     for (const { subscriptions } of members.values()) {
       for (const { state, jid } of subscriptions) if (state === 'pending') recipients.push(Jid.parse(jid));
     }
@@ -130,7 +130,7 @@ export class Notifier {
     const stanza = this.#write(place, node, inner);
     const members = node.members();
     const known = members instanceof Promise ? await members : members;
-    const subscribers = known.size > 0 ? await this.#recipients(node, known) : [];
+    const subscribers = known.size > 0 ? await this.#recipients(place, node, known) : [];
     for (const to of subscribers) this.#send(place, stanza, to);
     const asked = this.#around.audience(place, node, known);
     const { sessions, remote, undecided } = asked instanceof Promise ? await asked : asked;
@@ -150,12 +150,13 @@ export class Notifier {
   }
 
   /** The subscribers who are to hear of something now: those who still may read it, and want to. */
-  async #recipients(node: Node, members: ReadonlyMap<string, Member>): Promise<Jid[]> {
+  async #recipients(place: Place, node: Node, members: ReadonlyMap<string, Member>): Promise<Jid[]> {
     const found: Jid[] = [];
     for (const { subscriptions } of members.values()) {
       for (const subscription of subscriptions) {
         const jid = Jid.parse(subscription.jid);
         if (!this.#hears(node, subscription, jid)) continue;
+        if (await this.#around.hidesFrom(place, jid)) continue;
         if (await mayRead(node, jid, this.#around.trust, members)) found.push(jid);
       }
     }

@@ -90,6 +90,8 @@ export interface Surroundings {
   mayCreate(place: Place, by: Jid): boolean;
   /** Who is notified besides those who have subscribed. */
   audience(place: Place, node: Node, members: ReadonlyMap<string, Member>): Maybe<Audience>;
+  /** Whether the owner of a place has nothing to do with somebody (XEP-0191). */
+  hidesFrom(place: Place, entity: Jid): Maybe<boolean>;
   /** The show values of the available clients behind an address (`online` where there is none); undefined when that is not known. */
   shows(entity: Jid): readonly string[] | undefined;
 }

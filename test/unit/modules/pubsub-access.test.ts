@@ -161,6 +161,28 @@ for (const place of ['service', 'account'] as const) {
       await good(publish(node, 'base'));
     }
 
+    if (place === 'account') {
+      it('whoever is blocked hears nothing of what they had subscribed to', async () => {
+        const [friend, stalker] = [people.get('friend')!, people.get('stalker')!];
+        const block = (name: string) =>
+          `<iq type='set'><${name} xmlns='urn:xmpp:blocking'><item jid='stalker@example.org'/></${name}></iq>`;
+        await owner.ask(user('set', `<create node='news'/><configure>${form({ access_model: 'open' })}</configure>`));
+        await owner.ask(block('unblock'));
+        for (const probe of [friend, stalker]) {
+          const jid = probe.jid.split('/')[0];
+          assert.equal(outcome(await probe.ask(user('set', `<subscribe node='news' jid='${jid}'/>`))), undefined);
+          probe.send('<presence/>');
+        }
+        await owner.ask(block('block'));
+        for (const probe of [friend, stalker]) probe.take();
+        await owner.ask(publish('news', 'one'));
+        await settle();
+        const heard = [friend, stalker].map((probe) => probe.take().filter((stanza) => String(stanza).includes('#event')).length);
+        assert.deepEqual(heard, [1, 0]);
+        await owner.ask(manage('set', "<delete node='news'/>"));
+      });
+    }
+
     for (const access of ACCESS) {
       for (const model of PUBLISH) {
         it(`access ${access}, publishing by ${model}`, async () => {
