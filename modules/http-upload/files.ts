@@ -158,7 +158,8 @@ export class Files {
       const page = await this.#parts.records.scan(RECORD, after, PAGE);
       for (const [id, record] of page) {
         if (stopping.aborted) return;
-        if (isOver(record)) await this.remove(id, record);
+        // One that is being written just now is looked at the next time.
+        if (isOver(record)) await this.alone(id, () => this.remove(id, record));
       }
       after = page.at(-1)?.[0];
       if (after === undefined) return;

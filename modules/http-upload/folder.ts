@@ -104,12 +104,12 @@ async function write(file: FileHandle, { offset, body, max, hash }: Writing): Pr
   let at = offset;
   try {
     for await (const chunk of body) {
+      // Read to its end in any case: who stops in the middle cuts off the line on which the answer goes.
       const piece = chunk.length > max - at ? chunk.subarray(0, max - at) : chunk;
       for (let done = 0; done < piece.length; )
         done += (await file.write(piece, done, piece.length - done, at + done)).bytesWritten;
       hash?.update(piece);
       at += piece.length;
-      if (at >= max) break;
     }
   } catch (error) {
     if (isOfDisk(error)) throw error;
