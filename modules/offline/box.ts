@@ -38,6 +38,8 @@ export class Box {
   isHeld = false;
   /** How many messages have begun to be put here or behind those in the archive, ever. */
   begun = 0;
+  /** How many that were when `target` began to be given them. */
+  begunBefore = 0;
   /** Set when the account is deleted: what is still being written then goes too. */
   isGone = false;
   readonly #settings: BoxSettings;

@@ -7,7 +7,11 @@ const NS_DELAY = 'urn:xmpp:delay';
 const NS_SID = 'urn:xmpp:sid:0';
 const PAGE = 50;
 /** How long is waited at most before a slow client is looked at again, in milliseconds. */
-const PATIENCE = 1000;
+const PATIENCE = 200;
+/** Turns of the event loop in which what was sent has left, where nothing holds it up: under TLS that is known a turn later. */
+const TURNS = 3;
+/** Milliseconds in which the rest may leave to a client that has said goodbye. Its line is cut soon after (Transport.end). */
+const FAREWELL = 4000;
 
 /** What is kept by this module, and not in the archive, is marked so (Stanza.keptAs). */
 export const KEPT_HERE = 'offline:';
@@ -26,8 +30,8 @@ export interface DeliveryParts {
 export class Delivery {
   readonly #parts: DeliveryParts;
   readonly #tasks = new Set<Promise<void>>();
-  /** Of those who are waited for: aborted when they are gone. */
-  readonly #gone = new Map<Resource, AbortController>();
+  /** Of those who were waited for: aborted when they are gone. */
+  readonly #gone = new WeakMap<Resource, AbortController>();
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -50,6 +54,7 @@ export class Delivery {
   start(box: Box, resource: Resource, interrupted: () => void): void {
     box.target = resource;
     box.isHeld = false;
+    box.begunBefore = box.begun;
     this.#watch(this.#empty(box, resource, interrupted), () => {
       if (box.target === resource) box.target = undefined;
     });
@@ -57,7 +62,7 @@ export class Delivery {
 
   async #empty(box: Box, resource: Resource, interrupted: () => void): Promise<void> {
     // Where nothing has to be waited for, the presence that brings the messages is broadcast before they come.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     await box.load();
     await box.expire();
     let hasWaited = false;
@@ -82,7 +87,7 @@ export class Delivery {
       if (last !== undefined) box.backlog.mark.reached(last);
       if (!complete) {
         // A long archive with little in it that waits must not keep others waiting.
-        if (items.length === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (items.length === 0) await nextTurn();
         continue;
       }
       if (!isAppending && box.begun === begun) {
@@ -103,6 +108,8 @@ export class Delivery {
   async #give(box: Box, { resource, items, interrupted }: Giving): Promise<boolean> {
     const given: Waiting[] = [];
     const confirms = isSession(resource) && resource.keeper !== undefined;
+    // Who leaves while we wait for room has no line any more.
+    const line = isSession(resource) ? resource.stream?.transport : undefined;
     let isThere = this.#isThere(resource);
     for (const item of items) {
       if (hasLittleRoom(resource)) await this.#drained(resource, hasLittleRoom);
@@ -115,12 +122,11 @@ export class Delivery {
       if (stanza) resource.send(confirms ? stanza.kept(item.isArchived ? item.id : `${KEPT_HERE}${item.id}`) : stanza);
       if (confirms && stanza) box.landed(item.id);
     }
-    if (given.length > 0) this.#watch(this.#settle(box, { resource, items: given, interrupted }));
+    if (given.length > 0) this.#watch(this.#settle(box, { resource, items: given, interrupted }, line));
     return isThere;
   }
 
-  async #settle(box: Box, { resource, items, interrupted }: Giving): Promise<void> {
-    const line = isSession(resource) ? resource.stream?.transport : undefined;
+  async #settle(box: Box, { resource, items, interrupted }: Giving, line: Line | undefined): Promise<void> {
     const haveArrived =
       (await this.#drained(resource, isWriting)) || (line !== undefined && (await this.#haveLeft(resource, line)));
     await box.settle(items, haveArrived);
@@ -129,14 +135,22 @@ export class Delivery {
 
   /**
    * Whether a client that is gone has got all that was written to it: it has closed its stream as it should, and reads on until the server
-   * does so too (RFC 6120 section 4.4). Of a line that has broken nobody knows.
+   * does so too (RFC 6120 section 4.4). What a line still held when it broke has not arrived.
    */
-  async #haveLeft(resource: Resource, line: { readonly queued: number }): Promise<boolean> {
-    if (!isSession(resource) || !resource.isFinished) return false;
-    for (let pause = 10; line.queued > 0 && pause <= PATIENCE; pause *= 2) {
-      await sleep(pause, undefined, { ref: false, signal: this.#parts.stopping }).catch(() => {});
+  async #haveLeft(resource: Resource, line: Line): Promise<boolean> {
+    if (!isSession(resource)) return false;
+    const { stopping } = this.#parts;
+    const end = performance.now() + FAREWELL;
+    const isLeaving = (): boolean => resource.isFinished && line.queued > 0;
+    for (let turns = 0; turns < TURNS && isLeaving(); turns++) await nextTurn();
+    if (isLeaving()) {
+      for (let pause = 10; isLeaving() && !stopping.aborted && performance.now() < end; pause = Math.min(2 * pause, PATIENCE)) {
+        await sleep(pause, undefined, { ref: false, signal: stopping }).catch(() => {});
+      }
+      // One that breaks lets go of what it holds first, and then says so.
+      await nextTurn();
     }
-    return line.queued === 0;
+    return resource.isFinished && line.queued === 0 && performance.now() < end;
   }
 
   /** What is kept, with the time it came (XEP-0203). One that cannot be read any more keeps nobody from the others. */
@@ -160,8 +174,8 @@ export class Delivery {
 
   /** Waits while a client's line is not as free as it should be. False when the client is gone before. */
   async #drained(resource: Resource, isBusy: (resource: Resource) => boolean): Promise<boolean> {
-    // What was sent in this turn of the event loop leaves at its end.
-    await new Promise((resolve) => setImmediate(resolve));
+    // What was sent in this turn of the event loop leaves at its end. A client that leaves as soon as it has it must not come before us.
+    for (let turns = 0; turns === 0 || (turns < TURNS && isBusy(resource)); turns++) await nextTurn();
     if (isBusy(resource)) await this.#waitUntil(resource, () => !isBusy(resource));
     return !isBusy(resource) && this.#parts.router.resource(resource.jid) === resource;
   }
@@ -174,7 +188,6 @@ export class Delivery {
     for (let pause = 10; !isSo() && this.#isBound(resource); pause = Math.min(2 * pause, PATIENCE)) {
       await sleep(pause, undefined, { ref: false, signal }).catch(() => {});
     }
-    this.#gone.delete(resource);
   }
 
   #watch(work: Promise<void>, ended?: () => void): void {
@@ -188,10 +201,19 @@ export class Delivery {
   }
 }
 
+/** Where what was written may still be. */
+interface Line {
+  readonly queued: number;
+}
+
 interface Giving {
   readonly resource: Resource;
   readonly items: readonly Waiting[];
   interrupted(): void;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Whether something that was sent has not left yet. */

@@ -160,11 +160,17 @@ export default defineModule({
     function begin(box: Box, resource: Resource): void {
       // A client that has to be waited for gives way to one that has not.
       const isTaken = box.target !== undefined && !(box.isHeld && readers.hasNothingToRead(resource));
+      if (isTaken) hurry(box, resource);
       if (isTaken || !box.mayHold || isFetched(resource.jid.bare)) return;
       delivery.start(box, resource, () => {
         const next = takers(resource.jid.bare)[0];
         if (next && next !== resource && !stopping.aborted) begin(box, next);
       });
+    }
+
+    /** From now on messages come to both; what was put behind for the one that is waited for is not to be overtaken by them. */
+    function hurry({ target, isHeld, begun, begunBefore }: Box, other: Resource): void {
+      if (isHeld && begun > begunBefore && target && target !== other && isSession(target)) readers.ended(target);
     }
 
     /** What is before the place where it began it may have missed, and is given like to any other; and so is what comes from now on. */

@@ -55,7 +55,7 @@ export class Session implements Resource {
   #owed: (() => Promise<unknown> | undefined) | undefined = undefined;
   #handCount = 0;
   #handBytes = 0;
-  #finished = false;
+  #finished: C2sStream | undefined = undefined;
   #closed = false;
 
   constructor({ host, jid, server, isAnonymous }: SessionParts) {
@@ -75,9 +75,12 @@ export class Session implements Resource {
     return this.#closed;
   }
 
-  /** Whether its stream was closed from both sides (RFC 6120 section 4.4): its client has read on until there was nothing more to come. */
+  /**
+   * Whether its stream was closed from both sides (RFC 6120 section 4.4): its client reads on until there is nothing more to come. False
+   * again when the line has broken since.
+   */
   get isFinished(): boolean {
-    return this.#finished;
+    return this.#finished !== undefined;
   }
 
   /** Bytes that were written and have not left yet. */
@@ -115,7 +118,12 @@ export class Session implements Resource {
 
   /** Its stream is being closed as it should. */
   finish(stream: C2sStream): void {
-    if (this.#stream === stream) this.#finished = true;
+    if (this.#stream === stream) this.#finished = stream;
+  }
+
+  /** The line of its stream has broken: whatever had not left never will. */
+  broken(stream: C2sStream): void {
+    if (this.#finished === stream) this.#finished = undefined;
   }
 
   /** Its stream has ended; `isFinal` when both sides know that the session is over. */

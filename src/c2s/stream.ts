@@ -90,6 +90,7 @@ export class C2sStream implements TransportHandler, SplitterHandler {
     this.#queue = undefined;
     this.negotiation = undefined;
     this.server.forget(this);
+    if (error) this.session?.broken(this);
     this.session?.lineEnded(this, false);
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import offline from '../../../modules/offline/index.ts';
 import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
+import type { FakeTransport } from '../../support/fake-transport.ts';
 import { bodiesOf, chat, OfflineScene } from '../../support/offline-scene.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { SlowStorage } from '../../support/slow-storage.ts';
@@ -55,7 +56,6 @@ describe('offline: delivery', () => {
       bodies.push(...(await scene.arrive('chamber')).bodies);
       return bodies;
     }
-    const close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
 
     it('is done when both sides have closed the stream (RFC 6120 section 4.4)', async () => {
       const goodbye = "<presence xmlns='jabber:client' type='unavailable'/>";
@@ -66,18 +66,92 @@ describe('offline: delivery', () => {
       assert.deepEqual(again, []);
     });
 
-    it('is not settled while what was written is still leaving', async () => {
-      const again = await leave(({ transport }) => {
-        transport.queued = 500;
-        transport.feed(close);
-      });
-      // What is still leaving is given to nobody else.
-      assert.deepEqual(again, []);
-    });
-
     it('is not when the line has broken', async () => {
       assert.deepEqual(await leave(({ transport }) => transport.destroy()), ['1', '2', '3']);
     });
+  });
+
+  it('is done when the line breaks as soon as all has left, which under TLS takes a turn more', async () => {
+    scene = await OfflineScene.open();
+    await scene.write('1', '2');
+    const { transport } = await scene.host.login('juliet', 'balcony');
+    transport.onSend = (text) => {
+      transport.queued += text.length;
+      if (!text.includes('<body>2</body>')) return;
+      void (async () => {
+        await turn();
+        await turn();
+        transport.queued = 0;
+        await turn();
+        transport.destroy();
+      })();
+    };
+    transport.feed("<presence xmlns='jabber:client'/>");
+    await settle();
+    assert(transport.isEnded);
+    assert.deepEqual((await scene.arrive('chamber')).bodies, []);
+  });
+
+  describe('to a client that closes its stream while they are still leaving (RFC 6120 section 4.4)', () => {
+    async function closeEarly(): Promise<{ gone: FakeTransport; chamber: Probe; left: () => Promise<number> }> {
+      const storage = await openStorage({ type: 'memory' }, silent);
+      const { messages } = await storage.open('example.org', 'offline', { messages: offline.stores!.messages });
+      scene = await OfflineScene.open({}, { storage });
+      await scene.write('1', '2');
+      const first = await scene.host.login('juliet', 'balcony');
+      first.transport.queued = 500;
+      first.send('<presence/>');
+      await settle();
+      assert.deepEqual(bodiesOf(first.take()), ['1', '2']);
+      first.leave();
+      const { juliet: chamber, bodies } = await scene.arrive('chamber');
+      // What is still leaving is given to nobody else.
+      assert.deepEqual(bodies, []);
+      return { gone: first.transport, chamber, left: () => messages.count('juliet', {}) };
+    }
+
+    it('is done when they have left', async () => {
+      const { gone, chamber, left } = await closeEarly();
+      assert.equal(await left(), 2);
+      gone.queued = 0;
+      while ((await left()) > 0) await settle();
+      await chamber.quiet();
+    });
+
+    it('begins again with the next client when the line breaks before they have', async () => {
+      const { gone, chamber } = await closeEarly();
+      // A line that breaks holds nothing any more.
+      gone.queued = 0;
+      gone.handler.closed(new Error('reset'));
+      assert.equal((await chamber.receive('message')).getChildText('body'), '1');
+      assert.equal((await chamber.receive('message')).getChildText('body'), '2');
+      await chamber.quiet();
+    });
+  });
+
+  it('goes on with the next client when a slow one leaves in the middle, with what that has not got', async () => {
+    scene = await OfflineScene.open({}, { limits: { queueBytes: 100_000 } });
+    for (let i = 0; i < 5; i++) await scene.write(`${i}${'x'.repeat(20_000)}`);
+    const numbers = (all: readonly string[]) => all.map((body) => body.charAt(0));
+    const slow = await scene.host.login('juliet', 'balcony');
+    const { transport } = slow;
+    const write = transport.onSend;
+    transport.onSend = (text) => {
+      transport.queued += text.length;
+      write(text);
+    };
+    slow.send('<presence/>');
+    await settle();
+    const got = numbers(bodiesOf(slow.take()));
+    assert(got.length > 0 && got.length < 5);
+    transport.queued = 0;
+    slow.leave();
+    await settle();
+    const { juliet, bodies } = await scene.arrive('chamber');
+    got.push(...numbers(bodies));
+    while (got.length < 5) got.push(...numbers(bodiesOf([await juliet.receive('message')])));
+    assert.deepEqual(got, ['0', '1', '2', '3', '4']);
+    await juliet.quiet();
   });
 
   it('goes to one of two clients that come at the same time', async () => {
@@ -214,6 +288,13 @@ describe('offline: delivery', () => {
     assert.equal(await messages.count('juliet', {}), 0);
   });
 });
+
+const close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
+
+/** The next turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 /** Lets a client confirm what it has got, all at once. */
 function confirming({ session }: Probe): { end(hasArrived: boolean): void } {

@@ -120,6 +120,20 @@ describe('offline: what waits in the archive, and who reads it there', () => {
     assert.deepEqual(bodiesOf(juliet), ['five']);
   });
 
+  it('what has come while a client is waited for is not overtaken once another is there', async () => {
+    await say('one');
+    const juliet = await modern('new');
+    juliet.send('<presence/>');
+    await say('two');
+    assert.deepEqual(bodiesOf(juliet), []);
+    const other = await modern('newer');
+    other.send('<presence/>');
+    await settle();
+    await say('three');
+    assert.deepEqual(bodiesOf(juliet), ['one', 'two', 'three']);
+    assert.deepEqual(bodiesOf(other), ['three']);
+  });
+
   it('what comes while a client is waited for that then reads reaches it too', async () => {
     await say('one');
     const juliet = await modern('new');
