@@ -1,21 +1,26 @@
 // XEP-0402: bookmarks of rooms, one in each item of a node. Clients that know XEP-0048 only, in private storage (XEP-0049) or in a node of
 // its own, see and change the same ones.
-import { after, defineModule, type Element, type Jid, type Maybe, option, type Query, xml } from '#core';
+import { type Binding, defineModule, type Element, type Jid, option, Priority, type Session, Signal } from '#core';
 import pep from '../pep/index.ts';
 import privateStorage from '../private/index.ts';
-import { NS_PUBSUB, pubsubError, unsupported } from '../pubsub/errors.ts';
-import { collate, compare, hasBookmarks, NS_BOOKMARKS, NS_STORAGE } from './convert.ts';
+import { Announcer } from './announcer.ts';
+import { Bookmarks, PRIVATE, STORAGE } from './bookmarks.ts';
+import { type Digest, NS_BOOKMARKS, NS_STORAGE } from './convert.ts';
+import { collate, restOf, versionsIn } from './merge.ts';
+import { OldNode, writeItems } from './old-node.ts';
+import { Seen, type Versions } from './seen.ts';
 
-/** The only item of the older node. */
-const CURRENT = 'current';
+/** The bookmarks of an account have changed. */
+export interface BookmarksChange {
+  readonly username: string;
+}
 
-/** Nobody else's business, and all of them are kept (XEP-0402 section 4.3). */
-const PRIVATE = { accessModel: 'whitelist', maxItems: 'max', sendLast: 'never' } as const;
-
-/** Told of what an account has changed. */
-interface Changed {
-  readonly place: { readonly jid: Jid };
-  readonly node: string;
+/** What other modules get from this one. */
+export interface BookmarksApi {
+  /** All bookmarks of an account as XEP-0048 has them; undefined when there are none. */
+  read(username: string): Promise<Element | undefined>;
+  /** Told once a change is durable; of changes that come one upon the other some are told together. */
+  readonly changed: Signal<BookmarksChange>;
 }
 
 export default defineModule({
@@ -29,88 +34,72 @@ export default defineModule({
   wants: [privateStorage],
   config: option.object({}),
 
-  setup({ defer, disco, log, on, signals, use }) {
+  setup({ defer, disco, hooks, log, on, slot, stopping, use }): BookmarksApi {
     const nodes = use(pep);
     const storage = use(privateStorage);
-    /** What is under way for an account: one list is written after the other. */
-    const turns = new Map<string, Promise<unknown>>();
+    const bookmarks = new Bookmarks({ nodes, storage });
+    const changed = new Signal<BookmarksChange>('changed', (signal, error) => log.error('a listener failed', { signal, error }));
+    /** Of clients that know the older specification. */
+    const seen = slot(() => new Seen(new Map()), {
+      write: ({ shown }) => [...shown],
+      read: (saved) => new Seen(new Map(saved as [string, Digest][])),
+    });
+    const announcer = new Announcer({
+      inTurn: bookmarks.inTurn.bind(bookmarks),
+      announce,
+      failed: (error) => log.error('clients were not told of bookmarks', { error }),
+      stopping,
+    });
+    const read = async (username: string, by?: Session) => show(username, await bookmarks.rest(username), by);
+    const oldNode = new OldNode({ read, write, add: bookmarks.add.bind(bookmarks) });
 
     disco.feature('account', `${NS_BOOKMARKS}#compat-pep`);
     if (storage) disco.feature('account', `${NS_BOOKMARKS}#compat`);
     defer(nodes.prefer(NS_BOOKMARKS, PRIVATE));
-    defer(nodes.provide(NS_STORAGE, { show, change }));
-    on(nodes.counter.shop.published, tell);
-    on(nodes.counter.shop.retracted, tell);
-    if (storage) {
-      defer(storage.provide('storage', NS_STORAGE, { read, write }));
-      on(signals.sessionBound, ({ jid }) => adopt(jid.local));
+    defer(nodes.provide(NS_STORAGE, oldNode));
+    if (storage) defer(storage.provide(STORAGE.name, STORAGE.xmlns, { read: show, restOf, write }));
+    on(nodes.counter.shop.published, note);
+    on(nodes.counter.shop.retracted, note);
+    on(hooks.binding, adopt, Priority.record);
+
+    function note({ place, node }: { readonly place: { readonly jid: Jid }; readonly node: string }): void {
+      if (node === NS_BOOKMARKS) announcer.note(place.jid.local);
     }
 
-    async function read(username: string, rest: Element | undefined): Promise<Element | undefined> {
-      const items = await nodes.items(username, NS_BOOKMARKS);
-      return items.length === 0 && !rest ? undefined : collate(items, rest);
+    async function show(username: string, rest: Element | undefined, by?: Session): Promise<Element | undefined> {
+      const known = await bookmarks.known(username);
+      if (by) seen.get(by).show(versionsIn(known));
+      return known.size === 0 && !rest ? undefined : collate(known, rest);
     }
 
-    /** Writes what a client knows of bookmarks; returns what has no place among the items. */
-    function write(username: string, list: Element): Promise<Element | undefined> {
-      return inTurn(username, async () => {
-        const { publish, retract, rest } = compare(list, await nodes.items(username, NS_BOOKMARKS));
-        for (const bookmark of publish) await nodes.publish(username, NS_BOOKMARKS, bookmark, PRIVATE);
-        if (retract.length > 0) await nodes.retract(username, NS_BOOKMARKS, retract);
-        return rest;
-      });
-    }
-
-    /** The older node: all bookmarks in its only item. */
-    function show({ from, payload }: Query): Maybe<Element> {
-      const request = payload.getChild('items', NS_PUBSUB);
-      if (!request) throw unsupported('subscribe');
-      return after(writeItem(from.local), (item) => xml('pubsub', NS_PUBSUB, xml('items', { node: NS_STORAGE }, item)));
-    }
-
-    async function change({ from, payload }: Query): Promise<Element> {
-      const item = payload.getChild('publish', NS_PUBSUB)?.getChild('item', NS_PUBSUB);
-      const list = item?.getChild('storage', NS_STORAGE);
-      if (!item) throw unsupported('config-node');
-      if (!list) throw pubsubError('bad-request', 'invalid-payload');
-      const rest = await write(from.local, list);
-      await storage?.keep(from.local, { name: 'storage', xmlns: NS_STORAGE }, rest);
-      return xml('pubsub', NS_PUBSUB, xml('publish', { node: NS_STORAGE }, xml('item', { id: CURRENT })));
-    }
-
-    async function writeItem(username: string): Promise<Element | undefined> {
-      const list = storage ? await storage.read(username, 'storage', NS_STORAGE) : await read(username, undefined);
-      return list && xml('item', { id: CURRENT }, list);
+    /** A client that has never asked writes in place of all there is. */
+    async function write(username: string, list: Element, by?: Session): Promise<void> {
+      const client = by && { seen: () => seen.peek(by), show: (versions: Versions) => seen.get(by).show(versions) };
+      const isNews = await bookmarks.write(username, list, client);
+      if (isNews) announcer.note(username);
     }
 
     /** Tells those who know the older specifications. */
-    function tell({ place, node }: Changed): void {
-      if (node !== NS_BOOKMARKS) return;
-      const { local } = place.jid;
-      storage?.changed.emit({ username: local, xmlns: NS_STORAGE });
-      const told = nodes.tell(local, NS_STORAGE, async () => xml('items', { node: NS_STORAGE }, await writeItem(local)));
-      if (told) told.catch((error: unknown) => log.error('clients were not told of bookmarks', { error }));
+    async function announce(username: string): Promise<void> {
+      changed.emit({ username });
+      storage?.changed.emit({ username, xmlns: NS_STORAGE });
+      await nodes.tell(username, NS_STORAGE, async (clients) => {
+        const known = await bookmarks.known(username);
+        for (const client of clients) seen.get(client).tell(versionsIn(known));
+        return writeItems(collate(known, await bookmarks.rest(username)));
+      });
     }
 
-    /** What was kept before this module was on becomes items, where there are none of the same room. */
-    async function adopt(username: string): Promise<void> {
-      const kept = await storage?.kept(username, 'storage', NS_STORAGE);
-      if (!kept || !hasBookmarks(kept)) return;
-      const there = collate(await nodes.items(username, NS_BOOKMARKS), undefined);
-      const all = xml('storage', NS_STORAGE, ...there.getChildElements(), ...kept.getChildElements());
-      await storage?.keep(username, { name: 'storage', xmlns: NS_STORAGE }, await write(username, all));
+    /** Before its client can ask. */
+    async function adopt({ stream, username }: Binding): Promise<void> {
+      if (stream.isAnonymous) return;
+      try {
+        await bookmarks.adopt(username);
+      } catch (error) {
+        log.error('bookmarks were not taken from where they were before', { error });
+      }
     }
 
-    function inTurn<T>(username: string, work: () => Promise<T>): Promise<T> {
-      const before = turns.get(username) ?? Promise.resolve();
-      const done = before.then(work);
-      const settled: Promise<unknown> = done
-        .catch(() => {})
-        .finally(() => {
-          if (turns.get(username) === settled) turns.delete(username);
-        });
-      turns.set(username, settled);
-      return done;
-    }
+    return { read, changed };
   },
 });

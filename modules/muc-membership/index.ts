@@ -1,6 +1,7 @@
 // Members of a room stay members while they are away, whatever client they use: their inbox shows the room (XEP-0430), they are notified of
 // what they want to know (XEP-0357, XEP-0492), and what they have displayed counts on all their devices (XEP-0333, XEP-0490).
-import { defineModule, isGuestName, mapStore, option, sortableId, Turns } from '#core';
+import { defineModule, type Element, isGuestName, mapStore, option, sortableId, Turns } from '#core';
+import bookmarks from '../bookmarks/index.ts';
 import commands from '../commands/index.ts';
 import inbox from '../inbox/index.ts';
 import mds, { isTimely } from '../mds/index.ts';
@@ -32,7 +33,7 @@ export default defineModule({
     { xep: 492, version: '0.2.0' },
   ],
   needs: [muc],
-  wants: [commands, inbox, mds, privateStorage, push],
+  wants: [bookmarks, commands, inbox, mds, privateStorage, push],
   config: option.object({
     public: option.choice(SETTINGS, {
       default: 'on-mention',
@@ -62,6 +63,7 @@ export default defineModule({
     const rooms = use(muc);
     const displays = use(mds);
     const notifications = use(push);
+    const native = use(bookmarks);
     const storage = use(privateStorage);
     const digests = new Digests(rooms.messages);
     const conversations = new RoomConversations({
@@ -74,7 +76,7 @@ export default defineModule({
       membershipsOf: (username) => rooms.membershipsOf(username),
       markOf: (username, chat) => displays?.markOf(username, chat),
     });
-    const preferences = new Preferences({ cache, choices: stores.choices, storage });
+    const preferences = new Preferences({ cache, choices: stores.choices, bookmarksOf });
     const watches = new Watches({
       log,
       localName,
@@ -101,7 +103,9 @@ export default defineModule({
       on(rooms.signals.left, noteNick);
       on(rooms.signals.configured, ({ room }) => watches.drop(room));
       on(notifications.enabled, (username) => watches.refreshAll(`${username}@${domain}`));
-      if (storage) on(storage.changed, noteBookmarks);
+      if (native) on(native.changed, ({ username }) => noteBookmarks(username));
+      else if (storage)
+        on(storage.changed, ({ username, xmlns }) => (xmlns === NS_BOOKMARKS ? noteBookmarks(username) : undefined));
       const parts = {
         preferences,
         localName,
@@ -173,8 +177,12 @@ export default defineModule({
       watches.refresh(room, real.bare);
     }
 
-    async function noteBookmarks({ username, xmlns }: { readonly username: string; readonly xmlns: string }): Promise<void> {
-      if (xmlns !== NS_BOOKMARKS) return;
+    /** Clients without a module for them keep bookmarks in private storage. */
+    async function bookmarksOf(username: string): Promise<Element | undefined> {
+      return native ? native.read(username) : storage?.read(username, 'storage', NS_BOOKMARKS);
+    }
+
+    async function noteBookmarks(username: string): Promise<void> {
       await preferences.reread(username);
       watches.refreshAll(`${username}@${domain}`);
     }

@@ -1,6 +1,5 @@
-import type { Cache, MapStore, ModuleContext } from '#core';
-import type { PrivateApi } from '../private/index.ts';
-import { type Bookmark, NS_BOOKMARKS, readBookmarks, type Setting } from './settings.ts';
+import type { Cache, Element, MapStore, ModuleContext } from '#core';
+import { type Bookmark, readBookmarks, type Setting } from './settings.ts';
 
 /** Accounts whose bookmarks are kept in memory. */
 const CACHED = 10_000;
@@ -17,11 +16,9 @@ export interface PreferencesParts {
   readonly cache: ModuleContext<unknown, Record<never, never>>['cache'];
   /** By username, under the bare JID of the room. */
   readonly choices: MapStore<Choice>;
-  /** Where clients keep bookmarks; undefined when that is off. */
-  readonly storage: PrivateApi | undefined;
+  /** The bookmarks of an account as XEP-0048 has them; undefined when there are none. */
+  bookmarksOf(username: string): Promise<Element | undefined>;
 }
-
-const NONE: ReadonlyMap<string, Bookmark> = new Map();
 
 /** Of what in which room accounts want to be notified: what they have chosen last, by the command or in their bookmarks. */
 export class Preferences {
@@ -61,7 +58,6 @@ export class Preferences {
   }
 
   async #load(username: string): Promise<ReadonlyMap<string, Bookmark>> {
-    const { storage } = this.#parts;
-    return storage ? readBookmarks(await storage.read(username, 'storage', NS_BOOKMARKS)) : NONE;
+    return readBookmarks(await this.#parts.bookmarksOf(username));
   }
 }

@@ -32,27 +32,30 @@ export class Listeners {
     const { rosters } = this.#parts;
     const sessions: Session[] = [];
     this.#add(sessions, account.bare, node.name);
-    const undecided = this.#undecided(account.bare, node);
+    // Whoever is sent the last item gets this one then.
+    const undecided = node.config.sendLast === 'on_sub_and_presence' ? [] : this.undecided(account.bare, node.name);
     // Neither a contact nor anybody else reads what is on a whitelist without anybody on it.
     const isPrivate = node.config.accessModel === 'whitelist' && members.size === 0;
     if (!rosters || isPrivate) return { sessions, remote: [], undecided };
     return after(rosters.of(account.local), (roster) =>
       after(this.visibility(account), (seen) =>
-        after(this.#addContacts(sessions, { node, members, roster, seen }), (remote) => ({ sessions, remote, undecided })),
+        after(this.#addContacts(sessions, { account, node, members, roster, seen }), (remote) => ({
+          sessions,
+          remote,
+          undecided,
+        })),
       ),
     );
   }
 
-  /** Own clients that are asked just now. They have fetched what there was, and would never hear of this; others are sent the last item. */
-  #undecided(bare: string, node: Node): readonly Promise<Session | undefined>[] {
-    if (node.config.sendLast === 'on_sub_and_presence') return [];
+  /** An account's own clients that are asked just now. They have fetched what there was, and would never hear of this. */
+  undecided(bare: string, node: string): readonly Promise<Session | undefined>[] {
     const { caps, router } = this.#parts;
     const waiting: Promise<Session | undefined>[] = [];
     for (const client of router.resources(bare)) {
       if (!isAvailable(client) || caps.known(client)) continue;
       const features = caps.of(client);
-      if (features instanceof Promise)
-        waiting.push(features.then((found) => (found?.interests.has(node.name) ? client : undefined)));
+      if (features instanceof Promise) waiting.push(features.then((found) => (found?.interests.has(node) ? client : undefined)));
     }
     return waiting;
   }
@@ -63,6 +66,11 @@ export class Listeners {
     return after(this.#parts.audience?.run(seen), () => seen);
   }
 
+  /** Whether an account shows itself to a client here, whose own account wants to hear of it. */
+  areMutual(account: Jid, client: Session): Maybe<boolean> {
+    return after(this.visibility(account), (seen) => seen.includes(client.jid) && this.#hears(client, account));
+  }
+
   /** Whether a client wants to hear of a node, as far as that is known: while it is asked anew, by what it has said before. */
   isInterested(session: Session, node: string): boolean {
     return this.#parts.caps.known(session)?.interests.has(node) ?? false;
@@ -70,25 +78,34 @@ export class Listeners {
 
   #addContacts(sessions: Session[], about: About): Maybe<readonly Jid[]> {
     const remote: Jid[] = [];
-    const { node, members, roster, seen } = about;
+    const { account, node, members, roster, seen } = about;
     const { accessModel } = node.config;
     // Whoever sees the presence may read, and nothing more has to be asked.
     const isPlain = members.size === 0 && (accessModel === 'presence' || accessModel === 'open');
     const waiting: Promise<unknown>[] = [];
     for (const contact of roster.contacts) {
       if (!contact.isSubscriber) continue;
-      const clients = this.#clientsOf(contact.jid, node.name);
-      if (clients.length === 0) continue;
-      const jid = clients[0] instanceof Jid ? clients[0] : clients[0]!.jid;
-      if (!seen.includes(jid)) continue;
+      const clients = this.#clientsOf(contact.jid, node.name).filter((client) => seen.includes(jidOf(client)));
+      const [first] = clients;
+      if (!first) continue;
+      const jid = jidOf(first);
       const take = (may: boolean): void => {
         if (may) for (const client of clients) client instanceof Jid ? remote.push(client) : sessions.push(client);
       };
-      const may = isPlain || mayRead(node, jid, this.#parts.trust, members);
+      const may = after(
+        this.#hears(first, account),
+        (does) => does && (isPlain || mayRead(node, jid, this.#parts.trust, members)),
+      );
       if (may instanceof Promise) waiting.push(may.then(take));
       else take(may);
     }
     return waiting.length === 0 ? remote : Promise.all(waiting).then(() => remote);
+  }
+
+  /** Whether a client here is of somebody who has not blocked the account themselves; those of others see to it where they are. */
+  #hears(client: Session | Jid, account: Jid): Maybe<boolean> {
+    if (client instanceof Jid) return true;
+    return after(this.visibility(client.jid.bareJid), (seen) => seen.includes(account));
   }
 
   #clientsOf(bare: string, node: string): readonly (Session | Jid)[] {
@@ -106,10 +123,15 @@ export class Listeners {
 }
 
 interface About {
+  readonly account: Jid;
   readonly node: Node;
   readonly members: ReadonlyMap<string, Member>;
   readonly roster: Roster;
   readonly seen: Seen;
+}
+
+function jidOf(client: Session | Jid): Jid {
+  return client instanceof Jid ? client : client.jid;
 }
 
 /** Whether this is a client here that has sent presence. */

@@ -84,7 +84,7 @@ export class Greeter {
     const isOwn = account.bare === session.jid.bare;
     // Whoever does not see an account's presence hears nothing of it by itself, and those it hides from do not either.
     if (!isOwn && !(await trust.seesPresence([account.bare], session.jid))) return;
-    if (!isOwn && !(await listeners.visibility(account)).includes(session.jid)) return;
+    if (!isOwn && !(await listeners.areMutual(account, session))) return;
     for (const node of nodes) {
       if (!node?.config.deliverNotifications) continue;
       if (!isOwn && !(await mayRead(node, session.jid, trust, await node.members()))) continue;

@@ -11,6 +11,7 @@ import {
   isGuestName,
   isSession,
   Jid,
+  type Log,
   type Maybe,
   option,
   Priority,
@@ -66,8 +67,11 @@ export interface PepApi {
    * that back.
    */
   prefer(node: string, config: Partial<NodeConfig>): () => void;
-  /** Tells the account's interested clients of what a module keeps: the child of `event`, which is only made when there is somebody to tell. */
-  tell(username: string, node: string, write: () => Maybe<Element>): Maybe<void>;
+  /**
+   * Tells the account's interested clients of what a module keeps: the child of `event`, which is only made when there is somebody to tell.
+   * Those that are just being asked what they are interested in are told as soon as they have said it.
+   */
+  tell(username: string, node: string, write: (clients: readonly Session[]) => Maybe<Element>): Promise<void>;
   /** Lets a module answer for a node of every account, as its own keeper; nobody else reads it. Returns what takes that back. */
   provide(node: string, provider: Provider): () => void;
 }
@@ -77,6 +81,7 @@ interface ApiParts {
   readonly counter: Counter;
   readonly domain: string;
   readonly listeners: Listeners;
+  readonly log: Log;
   readonly placeOf: PepApi['placeOf'];
   readonly preferred: Map<string, Partial<NodeConfig>>;
   readonly providers: Map<string, Provider>;
@@ -143,7 +148,7 @@ export default defineModule({
     const providers = new Map<string, Provider>();
 
     disco.identity('account', { category: 'pubsub', type: 'pep' });
-    for (const feature of ACCOUNT_FEATURES) disco.feature('account', feature);
+    for (const feature of ACCOUNT_FEATURES) disco.feature('registered', feature);
     // Where some clients look, who take what the server says for what accounts can do.
     disco.identity('server', { category: 'pubsub', type: 'pep' });
     for (const feature of SERVER_FEATURES) disco.feature('server', feature);
@@ -157,6 +162,7 @@ export default defineModule({
     on(hooks.presenceReceived, introduce, Priority.record);
     on(features.learned, ({ session }) => session && greeter.greet(session));
     on(signals.sessionAvailable, greeter.greet);
+    on(hooks.accountDeleting, ({ username }) => counter.forgetEverywhere(username, Jid.of(username, domain).bare, placeOf), 0);
     on(signals.accountDeleted, ({ username }) => counter.shop.library.drop(username));
     every(EXPIRE_EVERY, () => counter.expire(stopping));
 
@@ -169,7 +175,7 @@ export default defineModule({
       const { from, to, payload } = query;
       const isOwn = from.bare === to.bare;
       if (isGuestName(to.local)) throw new StanzaError('service-unavailable');
-      const provider = providers.get(nodeIn(payload));
+      const provider = providers.get(counter.nodeIn(type, payload) ?? '');
       if (provider && isOwn && payload.getNS() === NS_PUBSUB)
         return type === 'get' ? provider.show(query) : provider.change(query);
       return after(placeOf(to.local), (place) => counter.take(type, { place, from, payload }));
@@ -216,13 +222,13 @@ export default defineModule({
       });
     }
 
-    return openApi({ counter, domain, listeners, placeOf, preferred, providers, router });
+    return openApi({ counter, domain, listeners, log, placeOf, preferred, providers, router });
   },
 });
 
 /** What other modules can do. */
 function openApi(parts: ApiParts): PepApi {
-  const { counter, domain, listeners, placeOf, preferred, providers, router } = parts;
+  const { counter, domain, listeners, log, placeOf, preferred, providers, router } = parts;
   return {
     counter,
     placeOf,
@@ -245,14 +251,20 @@ function openApi(parts: ApiParts): PepApi {
       preferred.set(node, given);
       return () => void preferred.delete(node);
     },
-    tell(username, node, write) {
+    async tell(username, node, write) {
       const { bare } = Jid.of(username, domain);
-      const clients = router.resources(bare).filter((client) => isAvailable(client) && listeners.isInterested(client, node));
-      if (clients.length === 0) return;
-      return after(write(), (child) => {
-        const event = xml('event', NS_EVENT, child);
+      const send = async (clients: readonly Session[]): Promise<void> => {
+        const event = xml('event', NS_EVENT, await write(clients));
         fanOut(Stanza.of(xml('message', { from: bare, type: 'headline', id: sortableId() }, event)), clients);
-      });
+      };
+      for (const decision of listeners.undecided(bare, node)) {
+        const told = decision.then((client) => (client && !client.isClosed ? send([client]) : undefined));
+        told.catch((error: unknown) => log.error('a client was not told', { node, error }));
+      }
+      const clients = router
+        .resources(bare)
+        .filter((client): client is Session => isAvailable(client) && listeners.isInterested(client, node));
+      if (clients.length > 0) await send(clients);
     },
     provide(node, provider) {
       if (providers.has(node)) throw new Error(`two modules keep the node ${node}`);
@@ -260,12 +272,4 @@ function openApi(parts: ApiParts): PepApi {
       return () => void providers.delete(node);
     },
   };
-}
-
-function nodeIn(payload: Element): string {
-  for (const request of payload.getChildElements()) {
-    const node: unknown = request.attrs['node'];
-    if (typeof node === 'string') return node;
-  }
-  return '';
 }

@@ -3,11 +3,13 @@ import {
   defineModule,
   type Element,
   type Envelope,
+  isSession,
   mapStore,
   option,
   Priority,
   type Query,
   readElement,
+  type Session,
   Signal,
   StanzaError,
   writeElement,
@@ -24,12 +26,14 @@ export interface PrivateChange {
   readonly xmlns: string;
 }
 
-/** Keeps something elsewhere than here. Whoever changes it otherwise than by `write` tells `changed`. */
+/** Keeps something elsewhere than here, and tells `changed`. */
 export interface PrivateKeeper {
-  /** What an account keeps. `rest` is what is kept here all the same. */
-  read(username: string, rest: Element | undefined): Promise<Element | undefined>;
-  /** Keeps it, and returns what is to be kept here. Rejects with StanzaError when it cannot be kept. */
-  write(username: string, element: Element): Promise<Element | undefined>;
+  /** What an account keeps. `rest` is what is kept here all the same, and `by` the client that asks; undefined when it is a module. */
+  read(username: string, rest: Element | undefined, by: Session | undefined): Promise<Element | undefined>;
+  /** What of that is kept here all the same, for which there has to be room. */
+  restOf(element: Element): Element | undefined;
+  /** Keeps it, and the rest with `keep`. Rejects with StanzaError when it cannot be kept. */
+  write(username: string, element: Element, by: Session | undefined): Promise<void>;
 }
 
 /** What other modules get from this one. */
@@ -42,7 +46,7 @@ export interface PrivateApi {
   keep(username: string, what: { readonly name: string; readonly xmlns: string }, element: Element | undefined): Promise<void>;
   /** Lets a module keep what has this name and namespace. Returns what takes that back. Throws when another one does. */
   provide(name: string, xmlns: string, keeper: PrivateKeeper): () => void;
-  /** Told once a change is durable. */
+  /** Told once a change is durable: of what has been written, or has changed where a module keeps it. */
   readonly changed: Signal<PrivateChange>;
 }
 
@@ -67,19 +71,21 @@ export default defineModule({
     iq.set('self', NS, 'query', change);
     on(hooks.iqReceived, refuse, Priority.guard);
 
-    async function show({ from, payload }: Query): Promise<Element> {
+    async function show({ from, payload, env }: Query): Promise<Element> {
       const [asked, second] = payload.getChildElements();
       // XEP-0049 section 2.3; the condition it names (`bad-format`) is none of RFC 6120.
       if (!asked || second) throw new StanzaError('bad-request', { text: 'Exactly one thing can be asked for' });
       keyOf(asked);
-      const kept = await read(from.local, asked.getName(), asked.getNS() ?? '');
+      const kept = await readFor(clientOf(env), from.local, asked);
       return xml('query', NS, kept ?? xml(asked.getName(), asked.getNS() ?? ''));
     }
 
-    async function read(username: string, name: string, xmlns: string): Promise<Element | undefined> {
+    async function readFor(by: Session | undefined, username: string, asked: Element): Promise<Element | undefined> {
+      const name = asked.getName();
+      const xmlns = asked.getNS() ?? '';
       const there = await kept(username, name, xmlns);
       const keeper = keepers.get(`${name} ${xmlns}`);
-      return keeper ? keeper.read(username, there) : there;
+      return keeper ? keeper.read(username, there, by) : there;
     }
 
     async function kept(username: string, name: string, xmlns: string): Promise<Element | undefined> {
@@ -87,19 +93,28 @@ export default defineModule({
       return text === undefined ? undefined : readElement(text);
     }
 
-    async function change({ from, payload }: Query): Promise<void> {
+    async function change({ from, payload, env }: Query): Promise<void> {
       const given = payload.getChildElements();
       if (given.length === 0) throw new StanzaError('not-acceptable', { text: 'Nothing to keep' });
       const changes = new Map<string, string | undefined>();
-      for (const element of given) changes.set(keyOf(element), isEmpty(element) ? undefined : writeElement(element));
+      for (const element of given) {
+        const key = keyOf(element);
+        const keeper = keepers.get(key);
+        const own = keeper ? keeper.restOf(element) : element;
+        changes.set(key, own && !isEmpty(own) ? writeElement(own) : undefined);
+      }
       checkLimits(await items.entries(from.local), changes);
       for (const element of given) {
-        const keeper = keepers.get(keyOf(element));
-        const rest = keeper && (await keeper.write(from.local, element));
-        if (keeper) changes.set(keyOf(element), rest && !isEmpty(rest) ? writeElement(rest) : undefined);
+        const key = keyOf(element);
+        const keeper = keepers.get(key);
+        if (!keeper) continue;
+        await keeper.write(from.local, element, clientOf(env));
+        changes.delete(key);
       }
+      if (changes.size === 0) return;
       await items.update(from.local, changes);
-      for (const xmlns of new Set(given.map((element) => element.getNS() ?? ''))) changed.emit({ username: from.local, xmlns });
+      const ours = given.filter((element) => changes.has(keyOf(element)));
+      for (const xmlns of new Set(ours.map((element) => element.getNS() ?? ''))) changed.emit({ username: from.local, xmlns });
     }
 
     function checkLimits(kept: ReadonlyMap<string, string>, changes: ReadonlyMap<string, string | undefined>): void {
@@ -118,7 +133,7 @@ export default defineModule({
     }
 
     return {
-      read,
+      read: (username, name, xmlns) => readFor(undefined, username, xml(name, xmlns)),
       kept,
       async keep(username, { name, xmlns }, element) {
         await items.update(username, new Map([[`${name} ${xmlns}`, element && writeElement(element)]]));
@@ -143,6 +158,11 @@ function keyOf(element: Element): string {
   if (isReserved) throw new StanzaError('not-acceptable', { text: 'This namespace cannot be used' });
   if (name.length + xmlns.length > MAX_NAME) throw new StanzaError('not-acceptable', { text: 'This name is too long' });
   return `${name} ${xmlns}`;
+}
+
+/** The client that has sent something. */
+function clientOf({ origin }: Envelope): Session | undefined {
+  return isSession(origin) ? origin : undefined;
 }
 
 /** Nothing is what one gets who has kept nothing, so it need not be kept. */
