@@ -104,14 +104,19 @@ function needsGroup(allowed: readonly string[], groups: readonly string[]): Stan
   return groups.some((group) => allowed.includes(group)) ? undefined : pubsubError('not-authorized', 'not-in-roster-group');
 }
 
-/** Rejects with StanzaError `forbidden` for whoever may not publish (section 7.1.3.1). */
-export async function checkPublish(node: Node, entity: Jid): Promise<Standing> {
+/**
+ * Rejects with StanzaError `forbidden` for whoever may not publish (section 7.1.3.1). Where subscribers may, a subscription of somebody
+ * who may not read any more counts for nothing.
+ */
+export async function checkPublish(node: Node, entity: Jid, trust: Trust): Promise<Standing> {
   const standing = await standingOf(node, entity.bare);
   const { affiliation, isSubscribed } = standing;
   if (affiliation === 'outcast') throw new StanzaError('forbidden');
   if (PUBLISHERS.has(affiliation)) return standing;
   const { publishModel } = node.config;
-  if (publishModel === 'open' || (publishModel === 'subscribers' && isSubscribed)) return standing;
+  if (publishModel === 'open') return standing;
+  if (publishModel === 'subscribers' && isSubscribed && (await mayRead(node, entity, trust, await node.members())))
+    return standing;
   throw new StanzaError('forbidden');
 }
 

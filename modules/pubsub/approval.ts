@@ -77,7 +77,7 @@ export class Approval {
     await node.setMember(jid.bare, (now) => withSubscription(now, jid.full, approved));
     const state = isAllowed ? 'subscribed' : 'none';
     const change: SubscriptionChange = { jid: jid.full, state, subid: waiting.subid };
-    this.#notifier.subscription(place, node, change, [jid.full]);
+    await this.#notifier.subscription(place, node, change, [jid.full]);
     if (!approved) return;
     await this.#notifier.toOwners(place, node, change);
     await this.#notifier.welcome(place, node, approved);

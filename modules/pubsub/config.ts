@@ -212,13 +212,25 @@ export function readConfig(values: ReadonlyMap<string, readonly string[]>, limit
   return Object.fromEntries(changes) as Partial<NodeConfig>;
 }
 
-/** The names of the fields in which a configuration is not as was asked for. */
-export function differences(config: NodeConfig, wanted: Partial<NodeConfig>): readonly string[] {
-  return FIELDS.filter(({ key, write }) => {
-    if (!(key in wanted)) return false;
-    const [have, want] = [write(config), write({ ...config, ...wanted })];
-    return have.length !== want.length || have.some((value, i) => value !== want[i]);
-  }).map(({ name }) => name);
+/** The names of the fields in which a configuration is not as was asked for, as it never is where that is no value. */
+export function differences(
+  config: NodeConfig,
+  wanted: ReadonlyMap<string, readonly string[]>,
+  limits: NodeLimits,
+): readonly string[] {
+  const differing: string[] = [];
+  for (const [name, given] of wanted) {
+    const known = FIELD_BY_NAME.get(name);
+    if (known ? !isAsGiven(config, known, known.read(given, limits)) : name === NODE_TYPE && given[0] !== 'leaf')
+      differing.push(name);
+  }
+  return differing;
+}
+
+function isAsGiven(config: NodeConfig, { key, write }: ConfigField, value: NodeConfig[keyof NodeConfig] | undefined): boolean {
+  if (value === undefined) return false;
+  const [have, want] = [write(config), write({ ...config, [key]: value })];
+  return have.length === want.length && have.every((each, i) => each === want[i]);
 }
 
 /** XEP-0004 takes four ways to write one of two. */

@@ -10,8 +10,11 @@ import { OwnerDesk } from './owner.ts';
 import { PeopleDesk } from './people.ts';
 import { type Item, type Place, type PubSubQuery, Shop, type Surroundings } from './place.ts';
 import { Publisher } from './publish.ts';
-import { answer, type Requests } from './requests.ts';
+import { answer, type Requests, requestIn } from './requests.ts';
 import { Subscriber } from './subscribe.ts';
+
+/** Owners that are looked at before others have their turn. */
+const IN_TURN = 100;
 
 /** Whoever has made a node, and has nothing to do with it any more. */
 const NOBODY: Member = { affiliation: 'none', subscriptions: [] };
@@ -81,6 +84,12 @@ export class Counter {
     return answer(this.#requests, type, query);
   }
 
+  /** The node that the `<pubsub/>` of an IQ asks about; undefined when it names none. Throws StanzaError for several requests at once. */
+  nodeIn(type: 'get' | 'set', payload: Element): string | undefined {
+    const node: unknown = requestIn(this.#requests, type, payload)?.attrs['node'];
+    return typeof node === 'string' ? node : undefined;
+  }
+
   /** The nodes of an owner; at once when they are in memory. */
   nodesOf(owner: string) {
     return this.shop.library.of(owner);
@@ -136,6 +145,21 @@ export class Counter {
       const [owner, other] = node.owners(await node.members());
       if (owner === bare && other === undefined) await this.#owner.remove(place, node, {});
       else await node.inTurn(() => node.setMember(bare, () => (node.creator === bare ? NOBODY : STRANGER)));
+    }
+  }
+
+  /** The same at the nodes of all other owners: whoever has the name next is not to be taken for who had it before. */
+  async forgetEverywhere(username: string, bare: string, placeOf: (owner: string) => Maybe<Place>): Promise<void> {
+    const { stores } = this.shop.around;
+    for (let after: string | undefined; ; ) {
+      const owners = await stores.nodes.owners(after, IN_TURN);
+      for (const owner of owners) {
+        if (owner === username || (await stores.members.find(owner, bare)).size === 0) continue;
+        await this.forget(await placeOf(owner), bare);
+      }
+      after = owners.at(-1);
+      if (after === undefined) return;
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

@@ -39,9 +39,9 @@ export class Node {
   #atMost: number | undefined = undefined;
   /** How many there are; undefined when that is not known. */
   #count: number | undefined = undefined;
-  /** Writes of items under way, and those that have begun ever. */
-  #writing = 0;
-  #writes = 0;
+  /** Writes of items that have begun, and that have ended. */
+  #begun = 0;
+  #ended = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -76,9 +76,7 @@ export class Node {
 
   /** How many items are kept at most. */
   get maxItems(): number {
-    const { persistItems, maxItems } = this.config;
-    if (!persistItems) return 0;
-    return maxItems === 'max' ? this.#limits.maxItems : Math.min(maxItems, this.#limits.maxItems);
+    return this.#mostOf(this.config);
   }
 
   /** Does something after all that was begun before has ended. */
@@ -147,8 +145,16 @@ export class Node {
       if (isStranger(member)) gone.push(bare);
       else kept.push({ id: bare, at: sortableId(), by: '', value: writeMember(member) });
     }
-    if (kept.length > 0) await store.put(this.owner, this.name, kept);
-    if (gone.length > 0) await store.remove(this.owner, this.name, { ids: gone });
+    try {
+      await together([
+        ...(kept.length > 0 ? [store.put(this.owner, this.name, kept)] : []),
+        ...(gone.length > 0 ? [store.remove(this.owner, this.name, { ids: gone })] : []),
+      ]);
+    } catch (error) {
+      // Some of it may be written.
+      this.#forgetMembers();
+      throw error;
+    }
     for (const [bare, member] of changes) isStranger(member) ? this.#members?.delete(bare) : this.#members?.set(bare, member);
   }
 
@@ -169,17 +175,30 @@ export class Node {
     return (this.#members ??= new Map(items.map((item) => [item.id, readMember(item)])));
   }
 
+  #forgetMembers(): void {
+    this.#members = this.#stored.hasMembers ? undefined : new Map();
+  }
+
   // ---- Configuration
 
   /** Changes the configuration, and throws away what is not to be kept any more. Only in turn. */
   async configure(config: NodeConfig): Promise<void> {
     const stored = { ...this.#stored, config };
-    await this.#stores.nodes.update(this.owner, new Map([[this.name, stored]]));
+    const maxItems = this.#mostOf(config);
+    const isTooMuch = (await this.count()) > maxItems;
+    const writes: Promise<unknown>[] = [this.#stores.nodes.update(this.owner, new Map([[this.name, stored]]))];
+    const before = this.#firstCurrent();
+    // What is too old does not come back.
+    if (before !== undefined && config.itemExpire !== this.config.itemExpire)
+      writes.push(this.#lose((store) => store.remove(this.owner, this.name, { before })));
+    if (isTooMuch) writes.push(this.#lose((store) => store.put(this.owner, this.name, [], maxItems)));
+    await together(writes);
     this.#stored = stored;
-    const tooMany = (await this.count()) - this.maxItems;
-    if (tooMany <= 0) return;
-    const { items } = await this.#stores.items.query(this.owner, this.name, { max: tooMany });
-    await this.remove(items.map(({ id }) => id));
+  }
+
+  #mostOf({ persistItems, maxItems }: NodeConfig): number {
+    if (!persistItems) return 0;
+    return maxItems === 'max' ? this.#limits.maxItems : Math.min(maxItems, this.#limits.maxItems);
   }
 
   // ---- Items
@@ -225,10 +244,10 @@ export class Node {
   /** How many there are. */
   async count(): Promise<number> {
     if (this.#count !== undefined && this.config.itemExpire === 'max') return this.#count;
-    const writes = this.#writes;
+    const ended = this.#ended;
     const count = await this.countOf({});
     // What was being written meanwhile may have been counted or not.
-    if (this.#writing === 0 && this.#writes === writes) this.#atMost = this.#count = count;
+    if (this.#begun === ended) this.#atMost = this.#count = count;
     return count;
   }
 
@@ -245,44 +264,56 @@ export class Node {
   }
 
   /** Removes items; returns how many there were. Only in turn. */
-  async remove(ids: readonly string[]): Promise<number> {
-    this.#last = this.#atMost = this.#count = undefined;
-    return this.#write((store) => store.remove(this.owner, this.name, { ids }));
+  remove(ids: readonly string[]): Promise<number> {
+    return this.#lose((store) => store.remove(this.owner, this.name, { ids }));
   }
 
   /** Removes all items. Only in turn. */
   async purge(): Promise<void> {
-    this.#last = this.#atMost = this.#count = undefined;
-    await this.#write((store) => store.remove(this.owner, this.name, {}));
+    await this.#lose((store) => store.remove(this.owner, this.name, {}));
     this.#last = null;
     this.#atMost = this.#count = 0;
   }
 
-  /** Removes all of it. Only in turn. What is left after a crash is empty and still there. */
+  /** Removes all of it. Only in turn. */
   async erase(): Promise<void> {
-    const { members, nodes } = this.#stores;
-    await this.purge();
-    await members.remove(this.owner, this.name, {});
+    const erased = this.#stores.nodes.update(this.owner, new Map([[this.name, undefined]]));
+    const emptied = Promise.allSettled([this.purge(), this.#stores.members.remove(this.owner, this.name, {})]);
+    try {
+      // If that is done and the rest is not, the next node of this name throws away what is left.
+      await erased;
+    } catch (error) {
+      await emptied;
+      this.#forgetMembers();
+      throw error;
+    }
+    await emptied;
     this.#members = new Map();
-    await nodes.update(this.owner, new Map([[this.name, undefined]]));
     this.isGone = true;
   }
 
   async #loadLast(): Promise<NodeItem | undefined> {
-    const writes = this.#writes;
+    const ended = this.#ended;
     const { items } = await this.query({ max: 1, last: true });
+    // What was written meanwhile may have been told already: nobody hears of what was there before after that.
+    if (this.#ended !== ended) return this.last();
     const [item] = items;
-    if (this.#writing === 0 && this.#writes === writes) this.#remember(item);
+    if (this.#begun === ended) this.#remember(item);
     return item;
   }
 
+  /** Writes what makes items go: what was known of them is not known any more. */
+  #lose<T>(work: (store: ItemStore) => Promise<T>): Promise<T> {
+    this.#last = this.#atMost = this.#count = undefined;
+    return this.#write(work);
+  }
+
   async #write<T>(work: (store: ItemStore) => Promise<T>): Promise<T> {
-    this.#writing++;
-    this.#writes++;
+    this.#begun++;
     try {
       return await work(this.#stores.items);
     } finally {
-      this.#writing--;
+      this.#ended++;
     }
   }
 
@@ -290,15 +321,25 @@ export class Node {
     this.#last = item && item.value.length > REMEMBERED ? undefined : (item ?? null);
   }
 
-  #isOld({ at }: NodeItem): boolean {
+  /** The place before which items are too old; undefined when they never are. */
+  #firstCurrent(): string | undefined {
     const { itemExpire } = this.config;
-    return itemExpire !== 'max' && at < firstIdAt(Date.now() - itemExpire * 1000);
+    return itemExpire === 'max' ? undefined : firstIdAt(Date.now() - itemExpire * 1000);
+  }
+
+  #isOld({ at }: NodeItem): boolean {
+    const from = this.#firstCurrent();
+    return from !== undefined && at < from;
   }
 
   #current(filter: ItemFilter): ItemFilter {
-    const { itemExpire } = this.config;
-    if (itemExpire === 'max') return filter;
-    const from = firstIdAt(Date.now() - itemExpire * 1000);
+    const from = this.#firstCurrent();
+    if (from === undefined) return filter;
     return filter.after !== undefined && filter.after > from ? filter : { ...filter, after: from };
   }
+}
+
+/** Waits for writes that were begun at once, so that one commit has them all; rejects once none is under way any more. */
+export async function together(writes: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(writes)) if (result.status === 'rejected') throw result.reason;
 }

@@ -1,7 +1,7 @@
 import { Shelf, StanzaError } from '#core';
 import type { NodeConfig, NodeLimits } from './config.ts';
 import { noSuchNode } from './errors.ts';
-import { Node, type NodeStores, type StoredNode } from './node.ts';
+import { Node, type NodeStores, type StoredNode, together } from './node.ts';
 
 /** What the nodes of all owners have in common. */
 export interface NodesParts {
@@ -94,7 +94,12 @@ export class Nodes {
 
   async #create(name: string, stored: StoredNode): Promise<Node> {
     try {
-      await this.#parts.stores.nodes.update(this.owner, new Map([[name, stored]]));
+      const { nodes, items, members } = this.#parts.stores;
+      await together([
+        // Whatever a full disk may have left of one before it.
+        ...[items, members].map((store) => store.remove(this.owner, name, {})),
+        nodes.update(this.owner, new Map([[name, stored]])),
+      ]);
       return this.#add(name, stored);
     } finally {
       this.#creating.delete(name);

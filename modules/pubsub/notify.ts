@@ -5,7 +5,7 @@ import { FIELDS } from './config.ts';
 import { NS_EVENT } from './errors.ts';
 import { type Member, STRANGER, type Subscription } from './members.ts';
 import type { Node } from './node.ts';
-import type { Item, Place, Surroundings } from './place.ts';
+import type { Audience, Item, Place, Surroundings } from './place.ts';
 
 const NS_DELAY = 'urn:xmpp:delay';
 const NS_ADDRESS = 'http://jabber.org/protocol/address';
@@ -16,6 +16,13 @@ export interface SubscriptionChange {
   readonly jid: string;
   readonly state: 'none' | 'pending' | 'subscribed';
   readonly subid: string | undefined;
+}
+
+/** Where something is told. */
+interface Scene {
+  readonly place: Place;
+  readonly node: Node;
+  readonly members: ReadonlyMap<string, Member>;
 }
 
 /** Tells subscribers what happens at nodes. */
@@ -57,27 +64,28 @@ export class Notifier {
   /** Pending subscribers too (section 8.4.2). What is told is found out before the node is gone; call the result afterwards. */
   async deleting(place: Place, node: Node, redirect: string | undefined): Promise<() => void> {
     if (!node.config.deliverNotifications || !node.config.notifyDelete) return () => {};
-    const to = redirect === undefined ? '' : `<redirect uri='${escapeXml(redirect)}'/>`;
-    const stanza = this.#write(place, node, writeEvent(`<delete node='${escapeXml(node.name)}'>${to}</delete>`));
+    const inner = redirect === undefined ? '' : `<redirect uri='${escapeXml(redirect)}'/>`;
+    const stanza = this.#write(place, node, writeEvent(`<delete node='${escapeXml(node.name)}'>${inner}</delete>`));
     const members = await node.members();
     const recipients = await this.#recipients(place, node, members);
     for (const { subscriptions } of members.values()) {
-      for (const { state, jid } of subscriptions) if (state === 'pending') recipients.push(Jid.parse(jid));
+      for (const { state, jid: text } of subscriptions) {
+        const jid = Jid.parse(text);
+        if (state === 'pending' && !(await this.#around.hidesFrom(place, jid))) recipients.push(jid);
+      }
     }
     const audience = await this.#around.audience(place, node, members);
-    return () => {
-      for (const to of recipients) this.#send(place, stanza, to);
-      for (const session of audience.sessions) session.send(stanza.addressed(place.jid.full, session.jid.full));
-      for (const jid of audience.remote) this.#send(place, stanza, jid);
-    };
+    return () => this.#deliver(place, stanza, recipients, audience);
   }
 
   /** The last item, to somebody new (section 6.1.7). Only in turn, so that it comes before whatever is published next. */
   async welcome(place: Place, node: Node, subscription: Subscription): Promise<void> {
     const jid = Jid.parse(subscription.jid);
     const { sendLast, deliverNotifications } = node.config;
-    if (sendLast === 'never' || !deliverNotifications || !this.#hears(node, subscription, jid)) return;
-    await this.#sendLast(place, node, jid);
+    if (sendLast === 'never' || !deliverNotifications) return;
+    // Whoever was approved may have waited for a node that is another one's by now.
+    if (await this.#isMeant({ place, node, members: await node.members() }, subscription, jid))
+      await this.#sendLast(place, node, jid);
   }
 
   async #sendLast(place: Place, node: Node, to: Jid): Promise<void> {
@@ -106,15 +114,18 @@ export class Notifier {
 
   /** Tells owners who want to know it of who has subscribed, or does so no more. */
   async toOwners(place: Place, node: Node, change: SubscriptionChange): Promise<void> {
-    if (node.config.notifySub) this.subscription(place, node, change, node.owners(await node.members()));
+    if (node.config.notifySub) await this.subscription(place, node, change, node.owners(await node.members()));
   }
 
   /** Tells somebody what has become of a subscription (section 12.14). */
-  subscription(place: Place, node: Node, change: SubscriptionChange, to: readonly string[]): void {
+  async subscription(place: Place, node: Node, change: SubscriptionChange, to: readonly string[]): Promise<void> {
     const subid = change.subid === undefined ? '' : ` subid='${escapeXml(change.subid)}'`;
     const attrs = `node='${escapeXml(node.name)}' jid='${escapeXml(change.jid)}' subscription='${change.state}'${subid}`;
     const stanza = this.#write(place, node, writeEvent(`<subscription ${attrs}/>`));
-    for (const jid of to) this.#send(place, stanza, Jid.parse(jid));
+    for (const text of to) {
+      const jid = Jid.parse(text);
+      if (!(await this.#around.hidesFrom(place, jid))) this.#send(place, stanza, jid);
+    }
   }
 
   /** What notifications of a node look like. `inner` is XML. */
@@ -131,9 +142,12 @@ export class Notifier {
     const members = node.members();
     const known = members instanceof Promise ? await members : members;
     const subscribers = known.size > 0 ? await this.#recipients(place, node, known) : [];
-    for (const to of subscribers) this.#send(place, stanza, to);
     const asked = this.#around.audience(place, node, known);
-    const { sessions, remote, undecided } = asked instanceof Promise ? await asked : asked;
+    this.#deliver(place, stanza, subscribers, asked instanceof Promise ? await asked : asked);
+  }
+
+  #deliver(place: Place, stanza: Stanza, subscribers: readonly Jid[], { sessions, remote, undecided }: Audience): void {
+    for (const to of subscribers) this.#send(place, stanza, to);
     // Whoever has subscribed hears it once.
     const told = new Set(subscribers.map(({ full }) => full));
     const isTold = ({ full, bare }: Jid) => told.size > 0 && (told.has(full) || told.has(bare));
@@ -155,12 +169,15 @@ export class Notifier {
     for (const { subscriptions } of members.values()) {
       for (const subscription of subscriptions) {
         const jid = Jid.parse(subscription.jid);
-        if (!this.#hears(node, subscription, jid)) continue;
-        if (await this.#around.hidesFrom(place, jid)) continue;
-        if (await mayRead(node, jid, this.#around.trust, members)) found.push(jid);
+        if (await this.#isMeant({ place, node, members }, subscription, jid)) found.push(jid);
       }
     }
     return found;
+  }
+
+  async #isMeant({ place, node, members }: Scene, subscription: Subscription, jid: Jid): Promise<boolean> {
+    if (!this.#hears(node, subscription, jid) || (await this.#around.hidesFrom(place, jid))) return false;
+    return mayRead(node, jid, this.#around.trust, members);
   }
 
   #hears(node: Node, subscription: Subscription, jid: Jid): boolean {

@@ -63,7 +63,7 @@ export class PeopleDesk {
     if (known.state === 'pending') await approval.decide(place, node, { jid }, state === 'subscribed');
     else if (state === 'none') {
       await node.setMember(jid.bare, (now) => withSubscription(now, jid.full, undefined));
-      notifier.subscription(place, node, { jid: jid.full, state, subid: known.subid }, [jid.full]);
+      await notifier.subscription(place, node, { jid: jid.full, state, subid: known.subid }, [jid.full]);
     }
     return true;
   }
@@ -115,7 +115,7 @@ export class PeopleDesk {
     }
     if (after.size > 0) await node.setMembers(after);
     for (const { subscriptions } of banned) {
-      for (const { jid, subid } of subscriptions) notifier.subscription(place, node, { jid, state: 'none', subid }, [jid]);
+      for (const { jid, subid } of subscriptions) await notifier.subscription(place, node, { jid, state: 'none', subid }, [jid]);
     }
     for (const [bare, affiliation] of changes) if (isTrusted(affiliation)) await this.#approveAll(place, node, bare);
   }

@@ -1,7 +1,7 @@
 // Publishing and retracting (XEP-0060 sections 7.1 and 7.2).
 import { after, type Element, type Jid, randomToken, readForm, StanzaError, sortableId, writeElement, xml } from '#core';
 import { checkPublish, mayEditOthers, type Standing } from './access.ts';
-import { differences, FIELD_BY_NAME, type NodeConfig, readConfig } from './config.ts';
+import { differences, FIELD_BY_NAME, NODE_TYPE, type NodeConfig, readConfig } from './config.ts';
 import { NS_PUBSUB, noSuchNode, pubsubError, unsupported } from './errors.ts';
 import type { Node } from './node.ts';
 import type { Notifier } from './notify.ts';
@@ -14,8 +14,9 @@ const NS_OPTIONS = `${NS_PUBSUB}#publish-options`;
 /** Items one request retracts at most. */
 const MAX_RETRACTED = 100;
 
-/** What is asked for of the node with a publication. */
-export type PublishOptions = Partial<NodeConfig>;
+/** What is asked for of the node with a publication: values by the names of fields. */
+type Wanted = ReadonlyMap<string, readonly string[]>;
+const NOTHING: Wanted = new Map();
 
 /** What is put into a node. */
 export interface Putting {
@@ -38,17 +39,18 @@ export class Publisher {
   readonly publish = async (query: PubSubQuery): Promise<Element> => {
     const { place, from, request } = query;
     const name = nodeName(query);
-    const options = this.#readOptions(query);
+    const wanted = readWanted(query);
     const [element, second] = request.getChildren('item', NS_PUBSUB);
     if (second) throw new StanzaError('bad-request', { text: 'One item at a time' });
     const found = await place.nodes.settled(name);
     if (!found && !this.#shop.around.mayCreate(place, from)) throw noSuchNode();
+    const before = found && (await this.#check(found, from, wanted));
     // What cannot be published makes no node.
+    const options = found ? {} : readConfig(wanted, this.#shop.around.limits);
     const config = found?.config ?? { ...this.#shop.around.defaultsFor(name), ...options };
-    const before = found && (await this.#check(found, from, options));
     const items = await this.#prepare({ place, node: name, by: from, items: [] }, config, element);
     const node = found ?? (await this.obtain(place, name, from, options));
-    const standing = before ?? (await this.#check(node, from, options));
+    const standing = before ?? (await this.#check(node, from, wanted));
     await this.put(place, node, { items, by: from, standing });
     const hasId = typeof element?.attrs['id'] === 'string';
     const answer = xml('publish', { node: name });
@@ -57,7 +59,7 @@ export class Publisher {
   };
 
   /** Makes a node for who publishes to it (section 7.1.4), unless somebody has been faster. */
-  async obtain(place: Place, name: string, by: Jid, options: PublishOptions): Promise<Node> {
+  async obtain(place: Place, name: string, by: Jid, options: Partial<NodeConfig>): Promise<Node> {
     const { around, library } = this.#shop;
     const config = { ...around.defaultsFor(name), ...options };
     const node = await place.nodes.obtain({ name, creator: by.bare, config });
@@ -66,9 +68,12 @@ export class Publisher {
   }
 
   /** Only whoever may publish learns how the node is configured. */
-  async #check(node: Node, from: Jid, options: PublishOptions): Promise<Standing> {
-    const standing = await checkPublish(node, from);
-    checkPreconditions(node, options);
+  async #check(node: Node, from: Jid, wanted: Wanted): Promise<Standing> {
+    const { trust, limits } = this.#shop.around;
+    const standing = await checkPublish(node, from, trust);
+    const others = differences(node.config, wanted, limits);
+    if (others.length > 0)
+      throw pubsubError('conflict', 'precondition-not-met', { text: `The node differs: ${others.join(', ')}` });
     return standing;
   }
 
@@ -125,7 +130,7 @@ export class Publisher {
     const ids = readIds(request);
     if (ids.length === 0) throw pubsubError('bad-request', 'item-required');
     if (ids.length > MAX_RETRACTED) throw new StanzaError('policy-violation', { text: 'Too many at once' });
-    const standing = await checkPublish(node, from);
+    const standing = await checkPublish(node, from, this.#shop.around.trust);
     if (!node.config.persistItems) throw unsupported('persistent-items');
     const isTold = ['1', 'true'].includes(String(request.attrs['notify'])) || node.config.notifyRetract;
     await this.remove(place, node, { ids, by: from, standing, isTold });
@@ -147,19 +152,6 @@ export class Publisher {
       if (isTold) await this.#notifier.retracted(place, node, ids);
       this.#shop.retracted.emit({ place, node: node.name, by, ids });
     });
-  }
-
-  /** Section 7.1.5: each field is a precondition, and for a new node its configuration. */
-  #readOptions(query: PubSubQuery): PublishOptions {
-    const options = companion(query, 'publish-options');
-    if (!options) return {};
-    const form = options.getChild('x', NS_DATA);
-    const values = form ? readForm(form) : new Map<string, readonly string[]>();
-    if (values.get('FORM_TYPE')?.[0] !== NS_OPTIONS)
-      throw new StanzaError('bad-request', { text: 'These are no publishing options' });
-    const unknown = [...values.keys()].find((name) => name !== 'FORM_TYPE' && !FIELD_BY_NAME.has(name));
-    if (unknown !== undefined) throw pubsubError('conflict', 'precondition-not-met', { text: `Nodes have no ${unknown}` });
-    return readConfig(values, this.#shop.around.limits);
   }
 
   /** What is to be published, as a node of this configuration takes it. */
@@ -203,10 +195,18 @@ export function readIds(request: Element): readonly string[] {
   });
 }
 
-function checkPreconditions(node: Node, options: PublishOptions): void {
-  const others = differences(node.config, options);
-  if (others.length > 0)
-    throw pubsubError('conflict', 'precondition-not-met', { text: `The node differs: ${others.join(', ')}` });
+/** Section 7.1.5: each field is a precondition, and for a new node its configuration. */
+function readWanted(query: PubSubQuery): Wanted {
+  const options = companion(query, 'publish-options');
+  if (!options) return NOTHING;
+  const form = options.getChild('x', NS_DATA);
+  const values = form ? readForm(form) : NOTHING;
+  if (values.get('FORM_TYPE')?.[0] !== NS_OPTIONS)
+    throw new StanzaError('bad-request', { text: 'These are no publishing options' });
+  const isKnown = (name: string) => name === 'FORM_TYPE' || name === NODE_TYPE || FIELD_BY_NAME.has(name);
+  const unknown = [...values.keys()].find((name) => !isKnown(name));
+  if (unknown !== undefined) throw pubsubError('conflict', 'precondition-not-met', { text: `Nodes have no ${unknown}` });
+  return values;
 }
 
 /** Whoever may only publish changes nothing that is another's. */

@@ -19,6 +19,20 @@ const MAX_NAME = 1023;
 /** Which feature it takes to do what we do not. */
 const UNSUPPORTED: ReadonlyMap<string, string> = new Map([['collection', 'collections']]);
 
+/** Which request is made by a payload; undefined when it is none. Throws StanzaError for several, of which only one would be answered. */
+export function requestIn(requests: Requests, type: 'get' | 'set', payload: Element): Element | undefined {
+  const table = tableFor(requests, type, payload);
+  let found: Element | undefined;
+  for (const request of payload.getChildElements()) {
+    if (request.getNS() !== payload.getNS() || !Object.hasOwn(table, request.getName())) continue;
+    // Options go with a subscription, too (section 6.3.7).
+    if (found?.getName() === 'subscribe' && request.getName() === 'options') continue;
+    if (found) throw new StanzaError('bad-request', { text: 'One request at a time' });
+    found = request;
+  }
+  return found;
+}
+
 /** Answers a request. Throws StanzaError for what is none. */
 export function answer(
   requests: Requests,
@@ -26,14 +40,17 @@ export function answer(
   query: Omit<PubSubQuery, 'request'>,
 ): Maybe<Element | XmlText | void> {
   const { payload } = query;
-  const table = requests[type][payload.getNS() === NS_OWNER ? 'owner' : 'user'];
-  for (const request of payload.getChildElements()) {
-    const name = request.getName();
-    if (Object.hasOwn(table, name)) return table[name]!({ ...query, request });
-    const feature = UNSUPPORTED.get(name);
+  const request = requestIn(requests, type, payload);
+  if (request) return tableFor(requests, type, payload)[request.getName()]!({ ...query, request });
+  for (const child of payload.getChildElements()) {
+    const feature = UNSUPPORTED.get(child.getName());
     if (feature !== undefined) throw unsupported(feature);
   }
   throw new StanzaError('bad-request');
+}
+
+function tableFor(requests: Requests, type: 'get' | 'set', payload: Element): Readonly<Record<string, RequestHandler>> {
+  return requests[type][payload.getNS() === NS_OWNER ? 'owner' : 'user'];
 }
 
 /** The name of the node that is asked about. Throws StanzaError when there is none. */
