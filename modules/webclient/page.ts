@@ -62,6 +62,9 @@ export function renderStart(settings: PageSettings): string {
     embed_3rd_party_media_players: false,
     locked_muc_domain: false,
     muc_domain: `conference.${settings.domain}`,
+    // Who looks into a room does not want to be a member of it from then on.
+    auto_register_muc_nickname: false,
+    whitelisted_plugins: ['own'],
     auto_away: 300,
     loglevel: 'warn',
     persistent_store: 'IndexedDB',
@@ -74,9 +77,11 @@ const names = ${toScript(names)};
 const endpoint = new URL(${toScript(settings.websocket)}, location.href);
 if (endpoint.protocol.startsWith('http')) endpoint.protocol = endpoint.protocol.replace('http', 'ws');
 ${OWN_ELEMENTS}
+${OWN_PLUGIN}
 const welcome = document.getElementById('welcome');
 try {
   const { default: converse } = await import('./converse.min.js');
+  converse.plugins.add('own', OWN_PLUGIN);
   await converse.initialize({ ...options, websocket_url: endpoint.href });
   welcome.remove();
 } catch (error) {
@@ -110,6 +115,17 @@ customElements.define('converse-footer', class extends HTMLElement {
     this.replaceChildren(make('footer', { className: 'own-footer' }, 'The client is ', client, ', free software.'));
   }
 });`;
+
+/**
+ * The client reads and writes bookmarks one by one (XEP-0402) and does what it is told of them, but only says that it wants to be told of
+ * the older form, which it then passes over.
+ */
+const OWN_PLUGIN = `const OWN_PLUGIN = {
+  initialize() {
+    const { api } = this._converse;
+    api.listen.on('addClientFeatures', () => api.disco.own.features.add('urn:xmpp:bookmarks:1+notify'));
+  },
+};`;
 
 /** The look of the welcome, and of what is ours in the client. */
 export const WELCOME_CSS = `#welcome {

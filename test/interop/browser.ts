@@ -125,6 +125,58 @@ export class Visitor {
     await this.#input.waitFor();
   }
 
+  /** Enters a room by this nick, which makes it when there is none; resolves when it can be written in. */
+  async enterRoom(jid: string, nick: string): Promise<void> {
+    await this.#rooms.getByRole('button', { name: 'Menu' }).click();
+    await this.#rooms.locator('.show-add-muc-modal').click();
+    const dialog = this.page.locator('converse-add-muc-modal');
+    await dialog.locator('input[name=chatroom]').fill(jid);
+    await dialog.locator('input[name=nickname]').fill(nick);
+    await dialog.getByRole('button', { name: 'Join' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await this.#input.waitFor();
+  }
+
+  /** Leaves a room. */
+  async leaveRoom(jid: string): Promise<void> {
+    await this.#room(jid).locator('.close-room').click();
+    const dialog = this.page.locator('converse-confirm-modal');
+    await dialog.getByRole('button', { name: 'Confirm' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+  }
+
+  /** Resolves when this room is among those that are open. */
+  async hasRoom(jid: string): Promise<void> {
+    await this.#room(jid).waitFor();
+  }
+
+  /** Resolves when it is not, or not any more. */
+  async lacksRoom(jid: string): Promise<void> {
+    await this.#room(jid).waitFor({ state: 'detached' });
+  }
+
+  /** Gives oneself a picture. */
+  async choosePicture(picture: Buffer): Promise<void> {
+    await this.page.locator('a.show-profile').click();
+    const dialog = this.page.locator('converse-profile-modal');
+    await dialog.locator('input[name=avatar_image]').setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: picture });
+    await dialog.locator(`image[href="${hrefOf(picture)}"]`).waitFor();
+    await dialog.getByRole('button', { name: 'Save and close' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+  }
+
+  /** Resolves when this is the picture of a contact, in the list and in the open chat. */
+  async seesPicture(jid: string, picture: Buffer): Promise<void> {
+    const image = this.page.locator(`converse-avatar[name="${jid}"] image[href="${hrefOf(picture)}"]`);
+    await this.page.locator('converse-roster').filter({ has: image }).waitFor();
+    await this.page.locator('converse-chat-heading').filter({ has: image }).waitFor();
+  }
+
+  /** Resolves when this is one's own picture. */
+  async hasPicture(picture: Buffer): Promise<void> {
+    await this.page.locator(`a.show-profile image[href="${hrefOf(picture)}"]`).waitFor({ state: 'attached' });
+  }
+
   /** Writes in the open chat. */
   async say(text: string): Promise<void> {
     await this.#input.fill(text);
@@ -174,6 +226,14 @@ export class Visitor {
     return this.page.locator('converse-roster .dropdown--contacts');
   }
 
+  get #rooms(): Locator {
+    return this.page.locator('converse-rooms-list');
+  }
+
+  #room(jid: string): Locator {
+    return this.#rooms.locator(`li[data-room-jid="${jid}"]`);
+  }
+
   get #input(): Locator {
     return this.page.locator('textarea.chat-textarea');
   }
@@ -181,6 +241,10 @@ export class Visitor {
   #contact(jid: string): Locator {
     return this.page.locator(`a.open-chat[data-jid="${jid}"]`);
   }
+}
+
+function hrefOf(picture: Buffer): string {
+  return `data:image/png;base64,${picture.toString('base64')}`;
 }
 
 /** A request is fine at the page's own place, which includes its WebSocket, and inside the page. */
