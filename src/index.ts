@@ -38,6 +38,7 @@ export {
 export { isLoopback, neighbourhood } from './net/addresses.ts';
 export { flushNow } from './net/flush.ts';
 export { HttpError, type HttpHandler, type HttpRequest } from './net/http.ts';
+export { OneByOne } from './one-by-one.ts';
 export { randomToken } from './random.ts';
 export type { Destination, Resource, Router } from './router/router.ts';
 export { type Kept, Shelf } from './shelf.ts';
@@ -47,6 +48,7 @@ export { readStanzaError, SaslError, type StanzaCondition, StanzaError, StreamEr
 export { type FormField, readForm, writeForm } from './stanza/forms.ts';
 export { errorOf, resultOf } from './stanza/reply.ts';
 export { NS_RSM, type RsmPage, type RsmRequest, readRsm, writeRsm } from './stanza/rsm.ts';
+export { keptSecret } from './storage/secret.ts';
 export {
   type ArchiveFilter,
   type ArchiveItem,
@@ -62,6 +64,7 @@ export {
   mapStore,
   type NodeItem,
 } from './storage/storage.ts';
+export { compareBytes, cutText, detachText } from './text.ts';
 export { Turns } from './turns.ts';
 export { Element, xml } from './xml/element.ts';
 export { escapeXml } from './xml/escape.ts';

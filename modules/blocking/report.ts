@@ -1,5 +1,5 @@
 // XEP-0377: what users report when they block somebody.
-import { type Element, Jid } from '#core';
+import { cutText, type Element, Jid } from '#core';
 
 /** XEP-0377. */
 export const NS_REPORTING = 'urn:xmpp:reporting:1';
@@ -61,7 +61,7 @@ export function readComplaint(from: Jid, item: Element): Complaint | undefined {
     from,
     about,
     reason: readReason(report),
-    text: cut(report.getChildText('text', NS_REPORTING)?.trim() ?? '', MAX_TEXT),
+    text: cutText(report.getChildText('text', NS_REPORTING)?.trim() ?? '', MAX_TEXT),
     ids: readIds(report),
     mayGoToOrigin: report.getChild('report-origin', NS_REPORTING) !== undefined,
     mayGoToThirdParties: report.getChild('third-party', NS_REPORTING) !== undefined,
@@ -70,7 +70,7 @@ export function readComplaint(from: Jid, item: Element): Complaint | undefined {
 
 /** A message as a report quotes it: the beginning of what it says. */
 export function quote(id: string, body: string | null | undefined): Quoted {
-  return { id, body: cut(body ?? '', MAX_TEXT) };
+  return { id, body: cutText(body ?? '', MAX_TEXT) };
 }
 
 /** A report in one line; who has made it is for those who administer the host. */
@@ -80,14 +80,6 @@ export function describeReport({ at, by, about, account, reason, text, messages 
   const said = messages.map(({ id, body }) => (body === '' ? ` [${id}]` : ` [${id}] "${body}"`)).join('');
   const line = `${new Date(at).toISOString()} ${reporter}${who} for ${reason}${text === '' ? '' : `: ${text}`}${said}`;
   return line.replace(/\s+/g, ' ');
-}
-
-/** The beginning of a text, so many characters of it. */
-function cut(text: string, max: number): string {
-  if (text.length <= max) return text;
-  // Half of a character outside the basic plane is none.
-  const end = (text.codePointAt(max - 1) ?? 0) > 0xffff ? max - 1 : max;
-  return `${text.slice(0, end)}…`;
 }
 
 function readIds(report: Element): Complaint['ids'] {

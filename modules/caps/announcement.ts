@@ -1,4 +1,4 @@
-import type { Element, Stanza } from '#core';
+import { detachText, type Element, type Stanza } from '#core';
 
 /** The namespace of XEP-0115. */
 export const NS_LEGACY = 'http://jabber.org/protocol/caps';
@@ -50,7 +50,7 @@ export function readAnnouncement(presence: Stanza): Announcement | undefined {
 
 /** A copy of its own: what was read from a stanza would keep the whole stanza in memory. */
 export function detach({ isModern, hash, ver, node, ext }: Announcement): Announcement {
-  return { isModern, hash: copy(hash), ver: copy(ver), node: copy(node), ext: copy(ext) };
+  return { isModern, hash: detachText(hash), ver: detachText(ver), node: detachText(node), ext: detachText(ext) };
 }
 
 /** The nodes of disco#info at which the client is asked (XEP-0115 section 6.2, XEP-0390 section 4.3). Together they say what it supports. */
@@ -86,8 +86,4 @@ function readHash(element: Element): Announcement | undefined {
 /** Which hash of a set to ask for: whichever we like (XEP-0390 section 4.4). */
 function rank({ hash }: Announcement): number {
   return hash === 'sha-256' ? 2 : hash === 'sha3-256' ? 1 : 0;
-}
-
-function copy(text: string): string {
-  return Buffer.from(text).toString();
 }

@@ -1,4 +1,4 @@
-import type { Jid, Maybe, Session, Signal } from '#core';
+import { detachText, type Jid, type Maybe, type Session, type Signal } from '#core';
 
 const NOTIFY = '+notify';
 
@@ -51,7 +51,7 @@ export class FeatureSet implements Features {
 
   constructor(features: Iterable<string>) {
     // A text of their own: what was read from a stanza would keep the whole stanza in memory.
-    const text = Buffer.from([...new Set(features)].join(SEPARATOR)).toString();
+    const text = detachText([...new Set(features)].join(SEPARATOR));
     this.weight = text.length;
     this.#features = new Set(text === '' ? [] : text.split(SEPARATOR));
     const interests = new Set<string>();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { detachText } from '#core';
 
 /** How many of the last messages of one client may still be answered with an error that is copied. */
 const MOST = 64;
@@ -36,6 +37,5 @@ export class Answerable {
 /** There is no space in a bare JID (RFC 7622 section 3.3). */
 function keyOf(direction: Direction, peer: string, id: string): string {
   const short = id.length <= MAX_ID ? id : createHash('sha256').update(id).digest('base64');
-  // A copy of its own: what was read from a stanza would keep the whole stanza in memory.
-  return Buffer.from(`${direction} ${peer} ${short}`).toString();
+  return detachText(`${direction} ${peer} ${short}`);
 }

@@ -1,6 +1,5 @@
 // XEP-0363: files that are sent by uploading them and passing on where they are.
-import { randomBytes } from 'node:crypto';
-import { defineModule, isGuestName, Jid, type MapStore, type Maybe, mapStore, option } from '#core';
+import { defineModule, isGuestName, Jid, keptSecret, type Maybe, mapStore, option } from '#core';
 import disco from '../disco/index.ts';
 import muc, { isAffiliated } from '../muc/index.ts';
 import { Files } from './files.ts';
@@ -103,7 +102,8 @@ export default defineModule({
       ...stores,
       blobs: new FolderStore(config.folder || (await ctx.folder())),
       limits: config,
-      secret: await readSecret(stores.secrets),
+      // Links that were given out stay good over a restart.
+      secret: await keptSecret(stores.secrets, 'tickets'),
       log,
     });
     const path = config.path.endsWith('/') ? config.path : `${config.path}/`;
@@ -168,10 +168,4 @@ function keepUntil({ notAfter }: FileRecord, milliseconds = 0): number | undefin
 
 function siteOf(origin: string | undefined, path: string): string | undefined {
   return origin && `${origin}${path}`;
-}
-
-/** Made once: links that were given out stay good over a restart. Of several nodes that start at once one makes it. */
-async function readSecret(store: MapStore<string>): Promise<Buffer> {
-  await store.insert('', 'tickets', randomBytes(32).toString('base64'));
-  return Buffer.from((await store.get('', 'tickets')) ?? '', 'base64');
 }

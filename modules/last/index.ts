@@ -2,6 +2,7 @@
 import {
   after,
   defineModule,
+  detachText,
   type Envelope,
   isSession,
   type Maybe,
@@ -72,7 +73,7 @@ export default defineModule({
 
     function noteStatus({ stanza, origin }: Envelope): void {
       if (stanza.to !== undefined || !isSession(origin)) return;
-      if (stanza.type === 'unavailable') statuses.set(origin, detach((stanza.text('status') ?? '').slice(0, MAX_STATUS)));
+      if (stanza.type === 'unavailable') statuses.set(origin, detachText((stanza.text('status') ?? '').slice(0, MAX_STATUS)));
       else if (stanza.type === undefined && statuses.peek(origin)) statuses.set(origin, '');
     }
 
@@ -94,9 +95,4 @@ export default defineModule({
 
 function answer(seconds: number, status = '') {
   return xml('query', { xmlns: NS, seconds: String(Math.max(0, Math.floor(seconds))) }, status || undefined);
-}
-
-/** A copy of its own: what was read from a stanza would keep the whole stanza in memory. */
-function detach(text: string): string {
-  return Buffer.from(text).toString();
 }

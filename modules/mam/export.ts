@@ -1,4 +1,5 @@
-import { type ArchiveItem, type ArchiveStore, type Jid, readStanza, type Stanza, timeOf, xml } from '#core';
+import { type ArchiveItem, type ArchiveStore, type Jid, type Stanza, timeOf, xml } from '#core';
+import { tryRead } from './retraction.ts';
 import { TAG } from './tag.ts';
 
 const NS_PIE = 'urn:xmpp:pie:0';
@@ -112,13 +113,4 @@ const JSON_LINES: Form = {
 
 function stampOf(time: number): string {
   return new Date(time).toISOString();
-}
-
-/** A damaged item would make the whole document unreadable. */
-function tryRead(text: string): Stanza | undefined {
-  try {
-    return readStanza(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -240,8 +240,8 @@ function read(element: Element | undefined, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** A damaged item is nobody's. */
-function tryRead(text: string): Stanza | undefined {
+/** What an archive holds; undefined for what is damaged, which is nobody's, and would make a whole document unreadable. */
+export function tryRead(text: string): Stanza | undefined {
   try {
     return readStanza(text);
   } catch {

@@ -22,9 +22,10 @@ import {
 import caps from '../caps/index.ts';
 import mam from '../mam/index.ts';
 import pep from '../pep/index.ts';
+import { NS_PUBSUB } from '../pubsub/errors.ts';
 import { Chats, isOurs, type Mark, type StoredMark } from './chats.ts';
 import { Markers } from './markers.ts';
-import { Node, NS_PUBSUB, writeEvent, writeRetraction } from './node.ts';
+import { Node, writeEvent, writeRetraction } from './node.ts';
 import { NS, readChat, readMark } from './payload.ts';
 
 /** What clients have in their disco#info when they are to be notified (XEP-0163 section 4.2). */

@@ -13,12 +13,10 @@ import {
   writeRsm,
   xml,
 } from '#core';
+import { NS_EVENT, NS_PUBSUB, nodeRequired, pubsubError, unsupported } from '../pubsub/errors.ts';
 import type { Chats, Mark } from './chats.ts';
-import { NS, pubsubError, readChat, readMark, writeItem } from './payload.ts';
+import { NS, readChat, readMark, writeItem } from './payload.ts';
 
-/** The namespace of requests (XEP-0060). */
-export const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';
-const NS_EVENT = `${NS_PUBSUB}#event`;
 const NS_OPTIONS = `${NS_PUBSUB}#publish-options`;
 const NS_DATA = 'jabber:x:data';
 
@@ -58,7 +56,7 @@ export class Node {
   /** Answers a get. */
   readonly show = ({ from, payload }: Query): Maybe<Element> => {
     const items = payload.getChild('items', NS_PUBSUB);
-    if (!items) throw unsupported(payload);
+    if (!items) throw notDone(payload);
     if (nodeOf(items) !== NS) throw new StanzaError('item-not-found');
     const rsm = readRsm(payload);
     const wanted = items.getChildren('item', NS_PUBSUB).map(chatOf);
@@ -77,7 +75,7 @@ export class Node {
     if (publish) return this.#publish(query, publish);
     const retract = payload.getChild('retract', NS_PUBSUB);
     if (retract) return this.#retract(query, retract);
-    throw unsupported(payload);
+    throw notDone(payload);
   };
 
   /** Nobody sees what is another's, or whether there is such an account. */
@@ -91,7 +89,7 @@ export class Node {
   };
 
   #publish({ from, payload }: Query, publish: Element): Maybe<Element> {
-    if (nodeOf(publish) !== NS) throw pubsubError('feature-not-implemented', 'unsupported', { feature: 'publish' });
+    if (nodeOf(publish) !== NS) throw unsupported('publish');
     const [item, second] = publish.getChildren('item', NS_PUBSUB);
     if (!item) throw pubsubError('bad-request', 'item-required');
     // One at a time: several in one request are an extension of its own (XEP-0060 section 13.11).
@@ -240,14 +238,14 @@ function readMost(items: Element): number | undefined {
 
 function nodeOf(request: Element): string {
   const node: unknown = request.attrs['node'];
-  if (typeof node !== 'string' || node === '') throw pubsubError('bad-request', 'nodeid-required');
+  if (typeof node !== 'string' || node === '') throw nodeRequired();
   return node;
 }
 
-function unsupported(payload: Element): StanzaError {
+function notDone(payload: Element): StanzaError {
   for (const child of payload.getChildElements()) {
     const feature = UNSUPPORTED.get(child.getName());
-    if (feature) return pubsubError('feature-not-implemented', 'unsupported', { feature });
+    if (feature) return unsupported(feature);
   }
   return new StanzaError('bad-request');
 }

@@ -1,22 +1,13 @@
-import { type Element, Jid, StanzaError, xml } from '#core';
+import { detachText, type Element, Jid, xml } from '#core';
+import { pubsubError } from '../pubsub/errors.ts';
 import type { Mark } from './chats.ts';
 
 /** The namespace of displayed states, and the node that holds them (XEP-0490 section 4.1). */
 export const NS = 'urn:xmpp:mds:displayed:0';
 const NS_SID = 'urn:xmpp:sid:0';
-const NS_ERRORS = 'http://jabber.org/protocol/pubsub#errors';
 
 /** Addresses are keys of the store, and databases bound those. Nobody's address is that long, and no id either. */
 const MAX_BYTES = 1024;
-
-/** An error of XEP-0060, which names its own condition besides that of RFC 6120. */
-export function pubsubError(
-  condition: ConstructorParameters<typeof StanzaError>[0],
-  extra: string,
-  attrs: Readonly<Record<string, string>> = {},
-): StanzaError {
-  return new StanzaError(condition, { extra: xml(extra, { xmlns: NS_ERRORS, ...attrs }) });
-}
 
 /**
  * The address of a chat, prepared, so that all of its spellings mean one chat. XEP-0490 section 5.2 wants nothing more to be checked than
@@ -42,15 +33,10 @@ export function readMark(displayed: Element, own: Jid): Mark {
   }
   if (Buffer.byteLength(by) > MAX_BYTES || Buffer.byteLength(id) > MAX_BYTES)
     throw pubsubError('not-acceptable', 'payload-too-big');
-  return { by: Jid.tryParse(by)?.full === own.bare ? own.bare : detach(by), id: detach(id) };
+  return { by: Jid.tryParse(by)?.full === own.bare ? own.bare : detachText(by), id: detachText(id) };
 }
 
 /** An item of the node. */
 export function writeItem(chat: string, { by, id }: Mark): Element {
   return xml('item', { id: chat }, xml('displayed', NS, xml('stanza-id', { xmlns: NS_SID, by, id })));
-}
-
-/** A copy of its own: what was read from a stanza would keep the whole stanza in memory. */
-function detach(text: string): string {
-  return Buffer.from(text).toString();
 }

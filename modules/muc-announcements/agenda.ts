@@ -1,9 +1,8 @@
 // The schedules of all rooms and of the host, as they are stored: one owner after the other is read when it is due, and only how soon
 // that is and whose schedules they are stays in memory.
-import { type MapStore, randomToken, StanzaError } from '#core';
+import { type MapStore, type OneByOne, randomToken, StanzaError } from '#core';
 import { checkPlan, type Notice, type Plan, type PlanLimits, type Schedule, type Target } from './plan.ts';
 import { nextTime } from './recurrence.ts';
-import type { Turns } from './turns.ts';
 
 /** An announcement to many that is being made. */
 export interface Job extends Notice {
@@ -43,7 +42,7 @@ export interface AgendaParts {
   readonly store: MapStore<Row>;
   readonly limits: AgendaLimits;
   /** What changes an owner's rows is done in its turn. */
-  readonly turns: Turns;
+  readonly turns: OneByOne;
   now(): number;
   /** Told whenever it is known when an owner is due next; undefined: never. */
   onDue(owner: string, due: number | undefined): void;
@@ -107,7 +106,7 @@ export class Agenda {
 
   /** Keeps a plan. Rejects with StanzaError when it cannot be, or there are too many. */
   add(owner: string, plan: Plan, { zone, by }: { readonly zone: string; readonly by: string }): Promise<Schedule> {
-    return this.#parts.turns.take(owner, async () => {
+    return this.#parts.turns.run(owner, async () => {
       const { limits } = this.#parts;
       const checked = checkPlan(plan, { zone, now: this.#parts.now() }, limits);
       const all = await this.list(owner);
@@ -130,7 +129,7 @@ export class Agenda {
    * there is none.
    */
   edit(owner: string, id: string, { plan, zone, check }: Edit): Promise<Schedule> {
-    return this.#parts.turns.take(owner, async () => {
+    return this.#parts.turns.run(owner, async () => {
       const all = await this.list(owner);
       const old = find(all, id);
       check(old);
@@ -143,7 +142,7 @@ export class Agenda {
 
   /** Takes a schedule off. As `edit`. */
   cancel(owner: string, id: string, check: (schedule: Schedule) => void): Promise<Schedule> {
-    return this.#parts.turns.take(owner, async () => {
+    return this.#parts.turns.run(owner, async () => {
       const all = await this.list(owner);
       const old = find(all, id);
       check(old);
@@ -154,7 +153,7 @@ export class Agenda {
 
   /** Reckons anew when everything is due, since the clock on the wall is another one. */
   rezone(owner: string, zone: string): Promise<void> {
-    return this.#parts.turns.take(owner, async () => {
+    return this.#parts.turns.run(owner, async () => {
       const all = await this.list(owner);
       const now = this.#parts.now();
       const changes = new Map<string, Schedule | undefined>();
@@ -170,7 +169,7 @@ export class Agenda {
   /** Takes an account's name off everything it has made. */
   async disown(author: string): Promise<void> {
     for (const owner of this.ownersWith(author)) {
-      await this.#parts.turns.take(owner, async () => {
+      await this.#parts.turns.run(owner, async () => {
         const all = await this.list(owner);
         const own = all.filter(({ by }) => by === author);
         await this.write(owner, all, new Map(own.map((schedule) => [schedule.id, { ...schedule, by: '' }])));
@@ -180,7 +179,7 @@ export class Agenda {
 
   /** Forgets an owner. */
   drop(owner: string): Promise<void> {
-    return this.#parts.turns.take(owner, () => this.clear(owner));
+    return this.#parts.turns.run(owner, () => this.clear(owner));
   }
 
   /** As `drop`, for whoever has the turn. */

@@ -4,7 +4,7 @@
 // so that only the addresses of one batch are in doubt after the server has broken off: those are looked for in their archives, and left
 // out where the announcement is there already, by its id. Of who keeps no archive it cannot be known: a room is left out then, since
 // nobody is in it any more who was; an account gets it again, with the same id, since it may not have got it at all.
-import { type Accounts, type ArchiveStore, Jid, type Log, StanzaError } from '#core';
+import { type Accounts, type ArchiveStore, compareBytes, Jid, type Log, StanzaError } from '#core';
 import type { AnnounceApi } from '../announce/index.ts';
 import type { MucApi } from '../muc/index.ts';
 import { type Agenda, HOST, type Job } from './agenda.ts';
@@ -168,7 +168,7 @@ export class Campaigns {
   /** Tells those who are in doubt, and have not got it. */
   async #clear(audience: Audience, job: Job): Promise<Job> {
     const batch = await audience.next(job.done, job);
-    const mine = batch.filter((address) => compare(address, job.doubtful) <= 0);
+    const mine = batch.filter((address) => compareBytes(address, job.doubtful) <= 0);
     await Promise.all(
       mine.map(async (address) => {
         if (!(await audience.hasGot(address, job))) await tell(audience, address, job);
@@ -216,7 +216,8 @@ function accountsOf({ domain, accounts, archives }: CampaignParts, announce: Ann
   let known: { readonly job: string; readonly names: readonly string[] } | undefined;
   return {
     async next(after, { id }) {
-      if (known?.job !== id) known = { job: id, names: (await accounts.list()).map(({ username }) => username).sort(compare) };
+      if (known?.job !== id)
+        known = { job: id, names: (await accounts.list()).map(({ username }) => username).sort(compareBytes) };
       const { names } = known;
       const first = firstBehind(names, after);
       const batch = names.slice(first, first + BATCH);
@@ -246,15 +247,10 @@ function firstBehind(names: readonly string[], after: string): number {
   let [low, high] = [0, names.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (compare(names[middle]!, after) > 0) high = middle;
+    if (compareBytes(names[middle]!, after) > 0) high = middle;
     else low = middle + 1;
   }
   return low;
-}
-
-/** By the bytes of UTF-8, as databases sort. */
-function compare(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 function isRefused(error: unknown): undefined {

@@ -1,5 +1,5 @@
 // Pinned messages of rooms; announcements of rooms and of the host, now or at planned times.
-import { defineModule, mapStore, option } from '#core';
+import { defineModule, mapStore, OneByOne, option } from '#core';
 import announce from '../announce/index.ts';
 import commands from '../commands/index.ts';
 import mam from '../mam/index.ts';
@@ -15,7 +15,6 @@ import { answerPins, showPinsTo } from './pin-queries.ts';
 import { type Pin, Pins } from './pins.ts';
 import { hostCommands, roomCommands } from './schedule-commands.ts';
 import { messageId, Sender } from './sending.ts';
-import { Turns } from './turns.ts';
 import { isZone } from './zone.ts';
 
 export type { Actor, AnnouncementsApi } from './api.ts';
@@ -67,7 +66,7 @@ export const onClock = (clock: Clock) =>
 
     async setup({ accounts, config, defer, domain, hooks, isAdmin, log, on, stores, use }): Promise<AnnouncementsApi> {
       const rooms = use(muc);
-      const turns = new Turns();
+      const turns = new OneByOne();
       const hostZone = config.timeZone;
       const pins = new Pins({ store: stores.pins, rooms, turns, maxPins: config.maxPins });
       const alarm: Alarm = new Alarm(clock, (owner) => sender.see(owner));

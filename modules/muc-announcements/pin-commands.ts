@@ -1,5 +1,5 @@
 // Pins as every client can show them: by commands of the room.
-import { type FormField, StanzaError, timeOf, writeForm } from '#core';
+import { cutText, type FormField, StanzaError, timeOf, writeForm } from '#core';
 import type { Answers, Command } from '../commands/index.ts';
 import { TAG } from '../mam/index.ts';
 import type { MucApi, Room } from '../muc/index.ts';
@@ -7,7 +7,7 @@ import type { AnnouncementsApi } from './api.ts';
 import { NS_PINS } from './namespaces.ts';
 import { nameOf, pinnedAt, showText } from './pin-messages.ts';
 import { mayRead } from './pin-queries.ts';
-import { cut, mayPin, type Pin, textOf } from './pins.ts';
+import { mayPin, type Pin, textOf } from './pins.ts';
 import { showTime } from './zone.ts';
 
 /** Messages that can be chosen from. */
@@ -86,7 +86,7 @@ function toOption(each: Pin): { value: string; label: string } {
 
 /** Something that fits into a list. */
 function shorten(text: string): string {
-  return cut(text.replaceAll(/\s+/g, ' '), SHOWN);
+  return cutText(text.replaceAll(/\s+/g, ' '), SHOWN);
 }
 
 function chosen(answers: Answers): string {

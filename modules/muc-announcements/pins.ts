@@ -1,11 +1,21 @@
 // Pinned messages of rooms. A copy of the text is kept, so that they are there when the archive has let them go; what was retracted or
 // taken down by a moderator is not pinned any more.
-import { type ArchiveItem, type Jid, type MapStore, type Maybe, readStanza, StanzaError, sortableId, timeOf } from '#core';
+import {
+  type ArchiveItem,
+  cutText,
+  type Jid,
+  type MapStore,
+  type Maybe,
+  type OneByOne,
+  readStanza,
+  StanzaError,
+  sortableId,
+  timeOf,
+} from '#core';
 import { TAG } from '../mam/index.ts';
 import { type MucApi, ROOM_TAG, type Room } from '../muc/index.ts';
 import { PIN_FIELD } from './fields.ts';
 import { writePinned, writeUnpinned } from './pin-messages.ts';
-import type { Turns } from './turns.ts';
 
 /** A pinned message. */
 export interface Pin {
@@ -25,7 +35,7 @@ export interface Pin {
 export interface PinParts {
   readonly store: MapStore<Pin>;
   readonly rooms: MucApi;
-  readonly turns: Turns;
+  readonly turns: OneByOne;
   readonly maxPins: number;
 }
 
@@ -96,14 +106,14 @@ export class Pins {
   /** Forgets what was pinned in a room that is no more, or in another one that had its address. */
   async clear(room: Room): Promise<void> {
     const { store, turns } = this.#parts;
-    await turns.take(room.jid.bare, async () => {
+    await turns.run(room.jid.bare, async () => {
       this.#known.set(room, NONE);
       if ((await store.entries(room.jid.bare)).size > 0) await store.clear(room.jid.bare);
     });
   }
 
   #inTurn<T>(room: Room, task: () => Promise<T>): Promise<T> {
-    return this.#parts.turns.take(room.jid.bare, () => {
+    return this.#parts.turns.run(room.jid.bare, () => {
       if (room.isGone || room.isLocked) throw new StanzaError('item-not-found', { text: 'There is no such room' });
       return task();
     });
@@ -140,7 +150,7 @@ export class Pins {
     const pins = await known;
     const gone = await this.#retracted(room, pins);
     if (gone.size === 0) return pins;
-    return this.#parts.turns.take(room.jid.bare, () => this.#fresh(room));
+    return this.#parts.turns.run(room.jid.bare, () => this.#fresh(room));
   }
 
   /** What is pinned still, for whoever has the turn. */
@@ -181,14 +191,7 @@ export function textOf({ stanza, tag = 0 }: ArchiveItem): string | undefined {
   if ((tag & (TAG.tombstone | ROOM_TAG.subject)) !== 0) return undefined;
   const text = readStanza(stanza).text('body');
   // What is encrypted has no text that could be shown.
-  return text === undefined ? ((tag & TAG.conversation) === 0 ? undefined : '') : cut(text);
-}
-
-/** The beginning of a text, without half of a character at its end. */
-export function cut(text: string, max: number = MAX_TEXT): string {
-  if (text.length <= max) return text;
-  const last = text.charCodeAt(max - 1);
-  return `${text.slice(0, last >= 0xd800 && last < 0xdc00 ? max - 1 : max)}…`;
+  return text === undefined ? ((tag & TAG.conversation) === 0 ? undefined : '') : cutText(text, MAX_TEXT);
 }
 
 /** Whether somebody may pin messages in a room. */

@@ -7,7 +7,7 @@
 //   schedule's id and of the time it is for, and which no client can write in the room's name. When it is there only the last step is
 //   done; when it is not, nobody has seen it (what a room shows is in its archive before), and it is said now.
 // In a room that keeps nothing it cannot be known what was said; there a message that may have been said is not said again.
-import { Jid, type Log, readStanza, Stanza, StanzaError, xml } from '#core';
+import { Jid, type Log, type OneByOne, readStanza, Stanza, StanzaError, xml } from '#core';
 import type { MucApi, Room } from '../muc/index.ts';
 import { type Agenda, HOST } from './agenda.ts';
 import type { Clock } from './alarm.ts';
@@ -15,13 +15,12 @@ import { zoneOf } from './fields.ts';
 import { NS_ANNOUNCEMENTS } from './namespaces.ts';
 import type { Notice, Schedule } from './plan.ts';
 import { lastTime, nextTime } from './recurrence.ts';
-import type { Turns } from './turns.ts';
 
 /** How the sender works. */
 export interface SenderParts {
   readonly rooms: MucApi;
   readonly agenda: Agenda;
-  readonly turns: Turns;
+  readonly turns: OneByOne;
   readonly clock: Clock;
   readonly log: Log;
   /** What should have been said longer ago than this is not said any more. */
@@ -52,7 +51,7 @@ export class Sender {
   async see(owner: string): Promise<void> {
     const { turns, log, clock, again } = this.#parts;
     try {
-      await turns.take(owner, () => this.#seeTo(owner));
+      await turns.run(owner, () => this.#seeTo(owner));
     } catch (error) {
       log.warn('an announcement waits, since it cannot be stored', { owner, error });
       again(owner, clock.now() + RETRY);

@@ -1,6 +1,5 @@
 // XEP-0045: rooms in which people talk to each other, and stay members while they are away.
-import { randomBytes } from 'node:crypto';
-import { archiveStore, defineModule, Jid, type MapStore, mapStore, option } from '#core';
+import { archiveStore, defineModule, Jid, keptSecret, mapStore, option } from '#core';
 import commands from '../commands/index.ts';
 import mam from '../mam/index.ts';
 import presence from '../presence/index.ts';
@@ -96,7 +95,8 @@ export default defineModule({
   async setup(ctx): Promise<MucApi> {
     const { config, defer, disco, domain, hooks, keep, metrics, on, serve, signals, stores, use } = ctx;
     const jid = Jid.of('', config.host || `conference.${domain}`);
-    const local: Local = { ...ctx, jid, desk: use(commands)?.desk(), secret: await readSecret(stores.secrets) };
+    // Who somebody is to a room hangs on the secret, for ever (XEP-0421).
+    const local: Local = { ...ctx, jid, desk: use(commands)?.desk(), secret: await keptSecret(stores.secrets, 'occupants') };
     const { service, api, guests, mounted, rooms, forget } = open(local, keep);
 
     for (const unmount of mounted) defer(unmount);
@@ -123,10 +123,4 @@ function figures(rooms: Rooms): readonly (readonly [string, string, () => number
       () => count(({ occupants }) => occupants.size),
     ],
   ];
-}
-
-/** Made once, and the same for ever: who somebody is to a room hangs on it (XEP-0421). Of several nodes that start at once one makes it. */
-async function readSecret(store: MapStore<string>): Promise<Buffer> {
-  await store.insert('', 'occupants', randomBytes(32).toString('base64'));
-  return Buffer.from((await store.get('', 'occupants')) ?? '', 'base64');
 }

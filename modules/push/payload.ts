@@ -1,4 +1,4 @@
-import { type Element, type Stanza, xml } from '#core';
+import { detachText, type Element, type Stanza, xml } from '#core';
 import type { Registration } from './registrations.ts';
 import { NS, type Options, PUBLISH_OPTIONS } from './request.ts';
 
@@ -71,9 +71,9 @@ function writeSubmitted(formType: string, fields: Options): Element {
   );
 }
 
-/** A copy of its own: what was read from a stanza would keep the whole stanza in memory. Characters are not cut in two. */
+/** Of so many characters, none of which is cut in two. */
 function shorten(text: string): string {
   const whole = [...text.slice(0, 2 * MAX_BODY)];
   const isCut = whole.length > MAX_BODY || text.length > 2 * MAX_BODY;
-  return Buffer.from(isCut ? `${whole.slice(0, MAX_BODY - 1).join('')}…` : text).toString();
+  return detachText(isCut ? `${whole.slice(0, MAX_BODY - 1).join('')}…` : text);
 }

@@ -4,6 +4,7 @@ import {
   type Element,
   type Envelope,
   mapStore,
+  OneByOne,
   option,
   Priority,
   type Query,
@@ -13,9 +14,7 @@ import {
   writeElement,
   xml,
 } from '#core';
-
 import { type CardNames, readNames } from './names.ts';
-import { OneByOne } from './one-by-one.ts';
 
 export type { CardNames } from './names.ts';
 

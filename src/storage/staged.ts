@@ -1,4 +1,5 @@
 import { firstIdAt, isSortableId, timeOf } from '../ids.ts';
+import { compareBytes } from '../text.ts';
 import type { Engine, Statement } from './engine.ts';
 import type { ArchiveFilter, ArchiveItem, ArchivePage, ArchiveStore } from './storage.ts';
 import { checkText, type SqlArchiveStore, toItem } from './stores.ts';
@@ -334,13 +335,8 @@ function join(
   { after, max }: { after: string | undefined; max: number },
 ): readonly string[] {
   const all = new Set(sorted);
-  for (const name of recent) if (after === undefined || compare(name, after) > 0) all.add(name);
-  return [...all].sort(compare).slice(0, max);
-}
-
-/** As databases sort: by bytes of UTF-8, which other than UTF-16 has everything beyond U+FFFF behind the rest. */
-function compare(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  for (const name of recent) if (after === undefined || compareBytes(name, after) > 0) all.add(name);
+  return [...all].sort(compareBytes).slice(0, max);
 }
 
 function recentOf(table: string): string {
