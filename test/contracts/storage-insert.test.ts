@@ -1,8 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { sortableId } from '../../src/ids.ts';
 import { silent } from '../../src/log.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import { StorageError } from '../../src/storage/storage.ts';
@@ -12,21 +8,7 @@ import { ENGINES, Subject } from './storage-subject.ts';
 
 for (const engine of ENGINES) {
   describe(`inserting into a map on ${engine.name} (contract)`, () => {
-    const about = new Subject(engine);
-
-    before(async () => {
-      about.folder = await mkdtemp(join(tmpdir(), 'parlance-storage-'));
-      about.storage = await openStorage(engine.config(about.folder), silent);
-    });
-
-    beforeEach(() => {
-      about.host = `${sortableId()}.example`;
-    });
-
-    after(async () => {
-      await about.storage.close();
-      await rm(about.folder, { recursive: true, force: true });
-    });
+    const about = Subject.inSuite(engine);
 
     it('writes what is not there yet, and says whether it did', async () => {
       const { notes } = await about.open();

@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { firstIdAt, sortableId, timeOf } from '../../src/ids.ts';
 import { silent } from '../../src/log.ts';
 import { openStorage } from '../../src/storage/open.ts';
@@ -39,21 +36,7 @@ const items = (count: number): readonly NodeItem[] => Array.from({ length: count
 
 for (const engine of ENGINES) {
   describe(`items of nodes on ${engine.name} (contract)`, () => {
-    const about = new Subject(engine);
-
-    before(async () => {
-      about.folder = await mkdtemp(join(tmpdir(), 'parlance-storage-'));
-      about.storage = await openStorage(engine.config(about.folder), silent);
-    });
-
-    beforeEach(() => {
-      about.host = `${sortableId()}.example`;
-    });
-
-    after(async () => {
-      await about.storage.close();
-      await rm(about.folder, { recursive: true, force: true });
-    });
+    const about = Subject.inSuite(engine);
 
     describe('one node', () => describeNode(about));
     describe('pages', () => describePages(about));

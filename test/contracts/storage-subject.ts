@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Secret } from '../../src/config/secrets.ts';
 import type { StorageConfig } from '../../src/config/server-config.ts';
+import { sortableId } from '../../src/ids.ts';
+import { silent } from '../../src/log.ts';
+import { openStorage } from '../../src/storage/open.ts';
 import { archiveStore, itemStore, mapStore, type Storage } from '../../src/storage/storage.ts';
 
 const postgres = process.env['PARLANCE_TEST_POSTGRES'];
@@ -21,6 +26,27 @@ export class Subject {
 
   constructor(engine: EngineUnderTest) {
     this.engine = engine;
+  }
+
+  /** One that is opened and closed with the suite that calls this. */
+  static inSuite(engine: EngineUnderTest): Subject {
+    const about = new Subject(engine);
+
+    before(async () => {
+      about.folder = await mkdtemp(join(tmpdir(), 'parlance-storage-'));
+      about.storage = await openStorage(engine.config(about.folder), silent);
+    });
+
+    beforeEach(() => {
+      about.host = `${sortableId()}.example`;
+    });
+
+    after(async () => {
+      await about.storage.close();
+      await rm(about.folder, { recursive: true, force: true });
+    });
+
+    return about;
   }
 
   /** The stores of this test's host. */

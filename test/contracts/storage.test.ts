@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { firstIdAt, sortableId, timeOf } from '../../src/ids.ts';
 import { silent } from '../../src/log.ts';
 import { openStorage } from '../../src/storage/open.ts';
@@ -32,21 +29,7 @@ const item = (n: number, other = 'a@b'): ArchiveItem => ({ id: idOf(n), with: ot
 
 for (const engine of ENGINES) {
   describe(`storage on ${engine.name} (contract)`, () => {
-    const about = new Subject(engine);
-
-    before(async () => {
-      about.folder = await mkdtemp(join(tmpdir(), 'parlance-storage-'));
-      about.storage = await openStorage(engine.config(about.folder), silent);
-    });
-
-    beforeEach(() => {
-      about.host = `${sortableId()}.example`;
-    });
-
-    after(async () => {
-      await about.storage.close();
-      await rm(about.folder, { recursive: true, force: true });
-    });
+    const about = Subject.inSuite(engine);
 
     describe('a map', () => describeMap(about));
     describe('an archive', () => describeArchive(about));

@@ -34,6 +34,7 @@ describe('real clients catch up', function () {
   describe('slixmpp', () => {
     const slixmpp = new ProgramPeer(({ username, password, c2s }) => [
       '/usr/bin/python3',
+      '-B',
       program,
       `${username}@localhost/slix`,
       password,

@@ -35,6 +35,7 @@ describe('real clients', () => {
       'slixmpp',
       new ProgramPeer(({ username, password, c2s }) => [
         '/usr/bin/python3',
+        '-B',
         source('slixmpp_client.py'),
         `${username}@localhost/slix`,
         password,

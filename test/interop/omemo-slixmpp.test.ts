@@ -51,7 +51,7 @@ describe('OMEMO with slixmpp', function () {
   async function begin(jid: string, namespaces: readonly Namespace[], devices?: number): Promise<ProgramPeer> {
     const keys = devices?.toString() ?? join(server.folder, `${jid.replace('/', '.')}.json`);
     const program = ({ c2s }: { readonly c2s: number }) => [
-      ...['/usr/bin/python3', source],
+      ...['/usr/bin/python3', '-B', source],
       ...[jid, PASSWORD, String(c2s), namespaces.join(), keys],
     ];
     const peer = new ProgramPeer(program);

@@ -32,6 +32,7 @@ interface Candidate {
 const slixmpp = () =>
   new ProgramPeer(({ username, password, c2s }) => [
     '/usr/bin/python3',
+    '-B',
     source('slixmpp_client.py'),
     `${username}@localhost/slix`,
     password,

@@ -198,7 +198,7 @@ const slixmpp = fileURLToPath(new URL('../../../test/interop/slixmpp_rooms.py', 
 /** slixmpp, in a program of its own: it answers each line with `done <number>` or `failed <number> <condition>`. */
 export class SlixmppRoomClient implements RoomReader {
   readonly #peer = new ProgramPeer(({ username, domain, password, c2s }) => [
-    ...['/usr/bin/python3', slixmpp, `${username}@${domain}/slix`, password, String(c2s)],
+    ...['/usr/bin/python3', '-B', slixmpp, `${username}@${domain}/slix`, password, String(c2s)],
   ]);
   #asked = 0;
 

@@ -1,9 +1,10 @@
 # slixmpp (Python) over TCP with STARTTLS, driven by lines on its standard input.
-import asyncio
 import ssl
 import sys
 
 import slixmpp
+
+from slixmpp_lines import orders, run, say
 
 PLUGINS = ["xep_0184", "xep_0198", "xep_0280", "xep_0313", "xep_0333", "xep_0352"]
 
@@ -62,19 +63,8 @@ class Client(slixmpp.ClientXMPP):
         say("pages", *sizes)
 
 
-def say(*words):
-    print(" ".join(words), flush=True)
-
-
 async def obey(client):
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := (await reader.readline()).decode().rstrip("\n"):
-        verb, _, rest = line.partition(" ")
-        to, _, body = rest.partition(" ")
-        if verb == "quit":
-            break
+    async for verb, to, body in orders():
         if verb == "send":
             client.send_message(mto=to, mbody=body, mtype="chat")
         elif verb == "carbons":
@@ -89,13 +79,7 @@ async def obey(client):
         elif verb == "history":
             await client.show_history(to, body)
     client.is_leaving = True
-    await client.disconnect()
-    loop.stop()
 
 
 jid, password, port = sys.argv[1:4]
-client = Client(jid, password, ("127.0.0.1", int(port)))
-client.connect(address=client.address_of_server)
-# Without a name it would be collected before it is done.
-task = client.loop.create_task(obey(client))
-client.loop.run_forever()
+run(Client(jid, password, ("127.0.0.1", int(port))), obey)

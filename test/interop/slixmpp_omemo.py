@@ -16,6 +16,8 @@ import twomemo
 import twomemo.etree
 from slixmpp.exceptions import IqError, XMPPError
 
+from slixmpp_lines import orders, run, say
+
 OLD = oldmemo.oldmemo.NAMESPACE
 NEW = twomemo.twomemo.NAMESPACE
 LISTS = {OLD: f"{OLD}.devicelist", NEW: f"{NEW}:devices"}
@@ -294,20 +296,9 @@ def digest(message):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def say(*words):
-    print(" ".join(words), flush=True)
-
-
 async def obey(client):
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := (await reader.readline()).decode().rstrip("\n"):
-        verb, _, rest = line.partition(" ")
-        to, _, text = rest.partition(" ")
+    async for verb, to, text in orders():
         try:
-            if verb == "quit":
-                break
             if verb == "send":
                 await client.say_to(to, text)
             elif verb == "history":
@@ -317,15 +308,9 @@ async def obey(client):
     async with client.in_turn:
         for drawer in client.drawers:
             drawer.save()
-    await client.disconnect()
-    loop.stop()
 
 
 jid, password, port, namespaces, where = sys.argv[1:6]
 # A number is how many devices there are, which are gone afterwards; otherwise it is the file of the only one.
 drawers = [Drawer(None) for _ in range(int(where))] if where.isdigit() else [Drawer(where)]
-client = Client(jid, password, int(port), namespaces.split(","), drawers)
-client.connect(address=client.address_of_server)
-# Without a name it would be collected before it is done.
-task = client.loop.create_task(obey(client))
-client.loop.run_forever()
+run(Client(jid, password, int(port), namespaces.split(","), drawers), obey)

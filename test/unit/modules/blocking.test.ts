@@ -8,7 +8,7 @@ import { openStorage } from '../../../src/storage/open.ts';
 import { conditionOf, payloadOf, subscribe } from '../../support/answers.ts';
 import { Elsewhere } from '../../support/elsewhere.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS = 'urn:xmpp:blocking';
@@ -124,7 +124,7 @@ describe('blocking: the list (XEP-0191 section 3)', () => {
   });
 
   it('is on disk before the result and the pushes', async () => {
-    const slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    const slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     const other = await startHost([blocking], { storage: slow.storage });
     const probe = await other.login('juliet');
     await probe.ask(LIST);

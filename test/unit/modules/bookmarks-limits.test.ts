@@ -27,7 +27,7 @@ import {
   writePrivate,
 } from '../../support/bookmark-scene.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowItems } from '../../support/slow-items.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import type { HostOptions, TestHost } from '../../support/start-host.ts';
 
 const MANY = 1000;
@@ -136,11 +136,11 @@ describe('bookmarks: limits', () => {
 });
 
 describe('bookmarks: a disk that fails', () => {
-  let disk: SlowItems;
+  let disk: SlowWrites;
   let host: TestHost;
   let juliet: Probe;
   beforeEach(async () => {
-    disk = new SlowItems(await openStorage({ type: 'memory' }, silent));
+    disk = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     host = await startBookmarks({ storage: disk.storage, log: silent });
     juliet = await host.online('juliet', 'balcony');
     await writePrivate(juliet, conference(ROOM), url(1));

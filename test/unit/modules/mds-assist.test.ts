@@ -10,7 +10,7 @@ import { openStorage } from '../../../src/storage/open.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { conditionOf } from '../../support/answers.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS = 'urn:xmpp:mds:displayed:0';
@@ -58,11 +58,11 @@ describe('mds: server assist', () => {
   let host: TestHost;
   let juliet: Probe;
   let romeo: Probe;
-  let slow: SlowMaps;
+  let slow: SlowWrites;
   const start = async (modules: readonly AnyModule[]) => {
     known.clear();
     recorded.length = 0;
-    slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     host = await startHost(modules, { storage: slow.storage });
     juliet = await host.online('juliet');
     romeo = await host.online('romeo');

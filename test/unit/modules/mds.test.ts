@@ -7,7 +7,7 @@ import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { conditionOf, infoOf, payloadOf } from '../../support/answers.ts';
 import type { Probe } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS = 'urn:xmpp:mds:displayed:0';
@@ -291,7 +291,7 @@ describe('mds: the node', () => {
 describe('mds: the displayed state', () => {
   let host: TestHost;
   let juliet: Probe;
-  let slow: SlowMaps;
+  let slow: SlowWrites;
   let api: MdsApi;
   const changes: DisplayedChat[] = [];
   const reader = defineModule({
@@ -306,7 +306,7 @@ describe('mds: the displayed state', () => {
   });
   beforeEach(async () => {
     changes.length = 0;
-    slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     host = await startHost([disco, caps, mds, reader], { storage: slow.storage });
     juliet = await host.online('juliet');
   });

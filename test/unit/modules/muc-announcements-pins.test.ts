@@ -8,7 +8,7 @@ import { Stanza } from '../../../src/xml/stanza.ts';
 import { lasting, outcome, ROOM, run, type Scene, startScene } from '../../support/announcements-scene.ts';
 import { conditionOf, payloadOf } from '../../support/answers.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 
 const NS = 'parlance:pins:1';
 
@@ -235,7 +235,7 @@ describe('pinned messages', () => {
 describe('pinned messages: storage', () => {
   it('last over a restart, and hold only once they are stored', async () => {
     const storage = await openStorage({ type: 'memory' }, silent);
-    const slow = new SlowMaps(lasting(storage));
+    const slow = new SlowWrites(lasting(storage));
     const first = await startScene({ storage: slow.storage });
     const room = await first.create();
     const romeo = await first.enter('romeo', 'Romeo');

@@ -20,19 +20,19 @@ import {
   SERVICE,
   say,
 } from '../../support/room-scene.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 
 const CAVE = `cave@${SERVICE}`;
 const DAY = 86_400_000;
 
 describe('muc: lives of rooms', () => {
   let scene: RoomScene;
-  let maps: SlowMaps;
+  let maps: SlowWrites;
   let romeo: Probe;
   let juliet: Probe;
 
   async function start(muc: Readonly<Record<string, unknown>> = {}): Promise<void> {
-    maps = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    maps = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     scene = await RoomScene.start({ muc, storage: maps.storage });
     romeo = await scene.client('romeo');
     juliet = await scene.client('juliet');

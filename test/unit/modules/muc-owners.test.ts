@@ -7,17 +7,17 @@ import { openStorage } from '../../../src/storage/open.ts';
 import { Elsewhere } from '../../support/elsewhere.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { change, codesIn, configure, errorIn, itemIn, join, LOUNGE, list, RoomScene, say } from '../../support/room-scene.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 
 describe('muc: owners', () => {
   let scene: RoomScene;
-  let maps: SlowMaps;
+  let maps: SlowWrites;
   let room: Room;
   let keeper: Probe;
   let second: Probe;
 
   beforeEach(async () => {
-    maps = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    maps = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     scene = await RoomScene.start({ storage: maps.storage });
     room = await scene.room();
     keeper = await scene.client('keeper');

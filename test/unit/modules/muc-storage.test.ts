@@ -6,12 +6,12 @@ import { silent } from '../../../src/log.ts';
 import { openStorage } from '../../../src/storage/open.ts';
 import { type Probe, settle } from '../../support/probe.ts';
 import { bodies, change, configure, errorIn, LOUNGE, list, RoomScene, say, USER } from '../../support/room-scene.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
 import { SlowStorage } from '../../support/slow-storage.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 
 describe('muc: storage', () => {
   let scene: RoomScene;
-  let maps: SlowMaps;
+  let maps: SlowWrites;
   let archives: SlowStorage;
   let room: Room;
   let keeper: Probe;
@@ -19,7 +19,7 @@ describe('muc: storage', () => {
   let dave: Probe;
 
   beforeEach(async () => {
-    maps = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    maps = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     archives = new SlowStorage(maps.storage);
     scene = await RoomScene.start({ storage: archives.storage });
     room = await scene.room({ people: { nurse: 'member' } });

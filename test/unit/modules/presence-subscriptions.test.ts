@@ -7,7 +7,7 @@ import { openStorage } from '../../../src/storage/open.ts';
 import { conditionOf, payloadOf, subscribe } from '../../support/answers.ts';
 import { Elsewhere } from '../../support/elsewhere.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS = 'jabber:iq:roster';
@@ -151,7 +151,7 @@ describe('presence subscriptions (RFC 6121 section 3)', () => {
   });
 
   it('of a changed roster are on disk before the contact hears of them', async () => {
-    const slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    const slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     const other = await startHost([roster, presence], { storage: slow.storage });
     const far = new Elsewhere(other, 'elsewhere.example');
     const probe = await other.online('juliet');

@@ -20,7 +20,7 @@ import {
   setOptions,
   subscribe,
 } from '../../support/pubsub-scene.ts';
-import { SlowItems } from '../../support/slow-items.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { Disk } from '../../support/sm-client.ts';
 
 /** All that owners see of a node. */
@@ -126,13 +126,13 @@ describe('pubsub: a restart', () => {
 });
 
 describe('pubsub: a disk', () => {
-  let items: SlowItems;
+  let items: SlowWrites;
   let scene: PubSubScene;
   let owner: Probe;
   let ann: Probe;
 
   beforeEach(async () => {
-    items = new SlowItems(await openStorage({ type: 'memory' }, silent));
+    items = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     scene = await PubSubScene.open({}, { storage: items.storage });
     [owner, ann] = (await scene.clients('owner', 'ann')) as [Probe, Probe];
     await create(owner, 'news', { max_items: '3' });

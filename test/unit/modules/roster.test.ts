@@ -6,7 +6,7 @@ import { openStorage } from '../../../src/storage/open.ts';
 import { conditionOf, payloadOf } from '../../support/answers.ts';
 import { Elsewhere } from '../../support/elsewhere.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
 const NS = 'jabber:iq:roster';
@@ -77,7 +77,7 @@ describe('roster (RFC 6121 section 2)', () => {
   });
 
   it('answers when a change is durable, and pushes it then', async () => {
-    const slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    const slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     const other = await startHost([roster], { storage: slow.storage });
     const probe = await other.login('juliet');
     await probe.ask(GET);
@@ -94,7 +94,7 @@ describe('roster (RFC 6121 section 2)', () => {
   });
 
   it('shows nothing of a change that could not be written', async () => {
-    const slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    const slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     const other = await startHost([roster], { storage: slow.storage, log: silent });
     const probe = await other.login('juliet');
     await probe.ask(GET);
@@ -125,7 +125,7 @@ describe('roster (RFC 6121 section 2)', () => {
   });
 
   it('leaves nothing behind of a change that was under way when its account was deleted', async () => {
-    const slow = new SlowMaps(await openStorage({ type: 'memory' }, silent));
+    const slow = new SlowWrites(await openStorage({ type: 'memory' }, silent));
     const other = await startHost([roster], { storage: slow.storage });
     const probe = await other.login('juliet');
     await probe.ask(GET);

@@ -15,7 +15,7 @@ import { silent } from '../../../src/log.ts';
 import type { AnyModule } from '../../../src/module/module.ts';
 import { Elsewhere } from '../../support/elsewhere.ts';
 import { type Probe, settle } from '../../support/probe.ts';
-import { SlowMaps } from '../../support/slow-maps.ts';
+import { SlowWrites } from '../../support/slow-writes.ts';
 import { chat, conditionOf, Disk, delayOf, SmClient } from '../../support/sm-client.ts';
 import { startHost, type TestHost } from '../../support/start-host.ts';
 
@@ -468,7 +468,7 @@ describe('sm: while modules are restarted', () => {
 
   it('a session that ends meanwhile is over', async () => {
     await host.stop();
-    const maps = new SlowMaps(disk.mount());
+    const maps = new SlowWrites(disk.mount());
     host = await startHost([sm, presence, roster], { storage: maps.storage });
     const juliet = await online('balcony');
     juliet.cut();
